@@ -1,0 +1,2 @@
+// Package drivertest is the conformance suite for queue drivers.
+package drivertest

@@ -1,0 +1,92 @@
+package drivertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/spoolq/spool/driver"
+)
+
+// Harness is one backend, opened for a test, and what the suite has to know
+// about it beyond [driver.Traits]. Only Conn is required. Close what you open
+// with t.Cleanup; the suite closes only connections that Second or KeepExpired
+// opened for it.
+//
+// The store may be shared by all cases and may hold queues of others: the
+// suite uses queue names of its own, new ones in every case.
+type Harness struct {
+	// Conn is the connection under test. Open it with a short lease (
+	// retry_after of [driver.MinLease], 3 s): the suite waits for leases to end.
+	// Cases about leases fail if it is over 30 s, and are skipped, visibly, if
+	// reservations don't expire at all.
+	Conn driver.Conn
+
+	// Second opens another connection to the same store, with the same
+	// settings, as a second process would. Nil if the store lives inside Conn
+	// (memory): then Conn plays both parts.
+	Second func(t *testing.T) driver.Conn
+
+	// KeepExpired opens a connection to the same store which doesn't take back
+	// expired reservations by itself (retry_after null), with the shortest
+	// lease it can have. Nil if the driver has no such setting.
+	KeepExpired func(t *testing.T) driver.Conn
+
+	// Queue makes a queue of this name and returns its name in the store, for
+	// backends whose queues must exist beforehand or whose names are
+	// restricted. Nil: any name will do ([a-z0-9-], under 60 bytes).
+	Queue func(t *testing.T, name string) string
+
+	// Txs are the ways to begin a transaction that PushTx accepts. Required if
+	// Conn is a [driver.TxPusher].
+	Txs []Tx
+
+	// ForeignTx begins a transaction of another database, of a type that PushTx
+	// accepts, which it must refuse. Nil: only a value that is no transaction
+	// at all is tried.
+	ForeignTx *Tx
+
+	// WakeWithin is how soon after a push by another connection Wait must
+	// return, provided that it hasn't been idle for long. 0 means 5 s, which
+	// fits drivers that poll. Say 1 s or so if the store wakes waiters.
+	WakeWithin time.Duration
+
+	// Jobs is how many jobs the case of concurrent reservers uses; 0 means
+	// 2000. With -test.short a tenth of it.
+	Jobs int
+
+	// What the backend can't do and its documentation admits. Each of them
+	// skips cases, visibly.
+
+	BestEffortFencing bool // a late holder may delete the job of another (SQS)
+	Unordered         bool // jobs pushed in order may arrive in another (SQS standard queues)
+	Discards          bool // nothing is stored at all (null)
+}
+
+// Tx is a way to begin a transaction.
+type Tx struct {
+	// Name tells the ways apart: "sql.Tx", "pgx.Tx".
+	Name string
+	// Begin starts a transaction on the store and returns it with its ends.
+	// Calling rollback after commit is harmless and its error ignored.
+	Begin func(t *testing.T) (tx any, commit, rollback func() error)
+}
+
+// Run runs the whole suite. It calls open once for every case, with that
+// case's t, at times for several cases at once.
+func Run(t *testing.T, open func(t *testing.T) Harness) {
+	t.Helper()
+}
+
+// Model compares the driver with memqueue, step by step, over a random run of
+// operations that takes some 15 seconds. The seed is logged; give it again with
+// -drivertest.seed to repeat the run. [Run] includes it.
+func Model(t *testing.T, open func(t *testing.T) Harness) {
+	t.Helper()
+}
+
+// Benchmark measures pushing one by one, pushing in bulk, and draining in bulk
+// (reserve and delete), as sub-benchmarks named push, bulk and drain, in jobs/s.
+// It leaves the queues it used empty.
+func Benchmark(b *testing.B, conn driver.Conn) {
+	b.Helper()
+}

@@ -1,0 +1,95 @@
+package spool
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// Draft is a job about to be stored: what a [Format] encodes.
+type Draft struct {
+	UUID string // random UUID v4; the job's identity for its whole life, retries included
+	ID   string // 32 random letters and digits; stored only where CountsInBody
+	Name string // the job's name, as handlers are looked up by
+	// DisplayName is what people see; empty means Name up to an "@".
+	DisplayName string
+	// Data is encoded as the job's data.
+	Data   any
+	Policy Policy
+	Delay  time.Duration
+	// Created is the moment of the dispatch.
+	Created time.Time
+	// CountsInBody says that the backend counts attempts in the payload.
+	CountsInBody bool
+	// Extra holds further top-level keys, e.g. tags or a trace context; they
+	// may replace keys the format writes. Encoded in sorted order.
+	Extra map[string]any
+}
+
+// Payload is a stored job, decoded.
+type Payload struct {
+	UUID        string // empty if the producer gave none
+	DisplayName string
+	// Job is the payload's "job" as it stands: "Class@method", a Go job's name.
+	Job string
+	// Name is what handlers are looked up by: the class for a PHP class job,
+	// else Job.
+	Name string
+	// Data is the job's data as JSON. A format that stores data otherwise fills
+	// it with its best JSON rendering, or leaves it nil.
+	Data json.RawMessage
+	// Policy is what the payload itself says; see [Policy].
+	Policy Policy
+	// ID and Attempts are the payload's own "id" and "attempts" (0 if absent).
+	ID       string
+	Attempts int
+	// Created is zero if the payload doesn't say.
+	Created time.Time
+	// Into decodes the data into v, a pointer; nil means by JSON from Data.
+	Into func(v any) error
+}
+
+// Format is a payload layout: how a job becomes bytes and back. [Native] is
+// the Laravel string job; package laravel adds PHP class jobs, package think
+// the think-queue payload. Methods are safe for concurrent use.
+type Format interface {
+	// Encode returns the body of a new job.
+	Encode(d *Draft) ([]byte, error)
+	// Decode reads a stored body. The Payload may share body's memory. An error
+	// means that the body is no job at all: it is set aside, never retried.
+	Decode(body []byte) (*Payload, error)
+	// Retry returns body made ready for a new life: attempts 0 where it counts
+	// them, and a retryUntil that has passed moved into the future by its
+	// original span. All other bytes stay as they are.
+	Retry(body []byte, now time.Time) ([]byte, error)
+}
+
+// NewUUID returns a random UUID (version 4).
+func NewUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	var s [36]byte
+	hex.Encode(s[0:8], b[0:4])
+	hex.Encode(s[9:13], b[4:6])
+	hex.Encode(s[14:18], b[6:8])
+	hex.Encode(s[19:23], b[8:10])
+	hex.Encode(s[24:36], b[10:16])
+	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
+	return string(s[:])
+}
+
+// newID returns 32 random letters and digits, the form of Laravel's Redis ids.
+func newID() string {
+	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	var b [32]byte
+	_, _ = rand.Read(b[:])
+	for i, c := range b {
+		// 62 of 256 values: a bias of 1 in 64 for the first letters does no harm
+		// to an id of 190 bits.
+		b[i] = alphabet[int(c)%len(alphabet)]
+	}
+	return string(b[:])
+}

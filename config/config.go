@@ -1,0 +1,387 @@
+// Package config reads Spool's settings: the environment and the .env file of
+// a Laravel application, spool.yaml, flags and the defaults of the Laravel
+// version at hand, merged into one plain [Config] that remembers where each
+// value came from.
+//
+// Keys are Laravel's own: queue.connections.redis.retry_after is what
+// config('queue.connections.redis.retry_after') is in PHP, and spool.yaml
+// nests the same names. A flag beats the environment, the environment beats
+// spool.yaml, spool.yaml beats the defaults.
+//
+// It is strict: an unknown key, connection or driver is an error that names the
+// file, the line and the nearest known name. It opens nothing and knows no
+// driver: package connect turns a Config into open connections. It imports the
+// standard library and a YAML parser only, keeps no state, and reads no
+// environment but the one it is given.
+package config
+
+import "time"
+
+// Config is the settings in force. It is plain data, safe to read from any
+// number of goroutines; nobody changes it after [Load].
+type Config struct {
+	// Laravel is the version whose defaults apply: 8, 11, 5.8. The zero Version
+	// means that no Laravel application is involved and Spool's own apply.
+	Laravel Version `key:"laravel"`
+	// App says which application this is.
+	App App `key:"app"`
+	// Default is the name of the queue connection used when none is named.
+	Default string `key:"queue.default"`
+	// Connections are the queue connections by name; see [Config.Connection].
+	Connections map[string]*Connection `key:"queue.connections"`
+	// Failed says where failed jobs are recorded.
+	Failed Failed `key:"queue.failed"`
+	// Batching says where batches are kept.
+	Batching Batching `key:"queue.batching"`
+	// DefaultDatabase is the name of the database used when none is named.
+	DefaultDatabase string `key:"database.default"`
+	// Databases are the database connections by name.
+	Databases map[string]*Database `key:"database.connections"`
+	// RedisOptions apply to all Redis connections. They are already merged into
+	// Redis.
+	RedisOptions RedisOptions `key:"database.redis.options"`
+	// Redis are the Redis connections by name. The names options, client and
+	// clusters are reserved.
+	Redis map[string]*Redis `key:"database.redis"`
+	// Cache says where signals (restart, pause), locks and counters are kept.
+	Cache Cache `key:"cache"`
+	// Worker holds the defaults of the flags of queue:work.
+	Worker Worker `key:"worker"`
+	// Jobs are the handlers of the stand-alone binary, first match wins.
+	Jobs []Job `key:"jobs"`
+
+	// Warnings are what Load found odd but could live with. [Check] repeats
+	// them.
+	Warnings []Finding `key:"-"`
+
+	origin map[string]Source // by full key, of every value in force
+	secret map[string]bool   // keys whose values are masked
+	order  []string          // keys as Explain lists them
+}
+
+// App says which application the settings belong to.
+type App struct {
+	// Name is the application's name; prefixes are made from it.
+	Name string `key:"name"`
+	// Env is the environment's name: production, local, …
+	Env string `key:"env"`
+	// Key is the encryption key, base64: and all, as Laravel writes it.
+	Key string `key:"key" secret:"true"`
+	// PreviousKeys are keys that may still decrypt.
+	PreviousKeys []string `key:"previous_keys" secret:"true"`
+	// Cipher is Laravel's name of the cipher.
+	Cipher string `key:"cipher"`
+	// Timezone is the zone of the wall-clock times that PHP writes, e.g.
+	// failed_jobs.failed_at.
+	Timezone string `key:"timezone"`
+	// Maintenance says how maintenance mode is told.
+	Maintenance Maintenance `key:"maintenance"`
+}
+
+// Maintenance says how a worker learns of maintenance mode.
+type Maintenance struct {
+	// Driver is file or cache.
+	Driver string `key:"driver"`
+	// Store is the cache store of the driver cache.
+	Store string `key:"store"`
+	// File is the path whose existence means maintenance, for the driver file.
+	File string `key:"file" path:"true"`
+}
+
+// Connection is one queue connection.
+type Connection struct {
+	// Name is the key it stands under.
+	Name string `key:"-"`
+	// Driver is one of sync, null, memory, database, redis, beanstalkd, sqs.
+	Driver string `key:"driver"`
+	// Connection is the name of the database (empty: the default one) or Redis
+	// connection that holds the jobs.
+	Connection string `key:"connection" for:"database,redis"`
+	// Table is the table of the jobs.
+	Table string `key:"table" for:"database"`
+	// Queue is the queue used when none is named.
+	Queue string `key:"queue"`
+	// RetryAfter is the lease: a job whose worker is gone is tried again after
+	// it. Live workers renew it. nil is null: expired reservations are not
+	// re-queued by this connection.
+	RetryAfter *time.Duration `key:"retry_after" for:"database,redis,beanstalkd,memory"`
+	// BlockFor is how long a worker blocks in the server for a job. nil is null:
+	// it doesn't block there; 0 blocks without limit.
+	BlockFor *time.Duration `key:"block_for" for:"redis,beanstalkd"`
+	// AfterCommit holds dispatches back until the transaction at hand commits.
+	AfterCommit bool `key:"after_commit" for:"database,redis,beanstalkd,sqs,sync"`
+	// MigrationBatch is how many due jobs are moved at once; -1 is all of them.
+	MigrationBatch int `key:"migration_batch_size" for:"redis"`
+	// Host is the server's name.
+	Host string `key:"host" for:"beanstalkd"`
+	// Port is the server's TCP port.
+	Port int `key:"port" for:"beanstalkd"`
+	// Key is the AWS access key id; empty leaves it to the AWS default chain.
+	Key string `key:"key" for:"sqs" secret:"true"`
+	// Secret is the AWS secret access key.
+	Secret string `key:"secret" for:"sqs" secret:"true"`
+	// Token is the AWS session token.
+	Token string `key:"token" for:"sqs" secret:"true"`
+	// Region is the AWS region.
+	Region string `key:"region" for:"sqs"`
+	// Prefix is the queue URL up to the queue's name.
+	Prefix string `key:"prefix" for:"sqs"`
+	// Suffix is appended to queue names, before .fifo.
+	Suffix string `key:"suffix" for:"sqs"`
+	// Endpoint replaces the AWS endpoint.
+	Endpoint string `key:"endpoint" for:"sqs"`
+}
+
+// Failed says where failed jobs are recorded.
+type Failed struct {
+	// Driver is database-uuids, database, file or null.
+	Driver string `key:"driver"`
+	// Database is the name of the database; empty means the default one.
+	Database string `key:"database"`
+	// Table is the table's name.
+	Table string `key:"table"`
+	// Path is the file of the driver file.
+	Path string `key:"path" path:"true"`
+	// Limit is how many jobs the driver file keeps.
+	Limit int `key:"limit"`
+}
+
+// Batching says where batches are kept.
+type Batching struct {
+	// Database is the name of the database; empty means the default one.
+	Database string `key:"database"`
+	// Table is the table's name.
+	Table string `key:"table"`
+}
+
+// Database is one database connection.
+type Database struct {
+	// Name is the key it stands under.
+	Name string `key:"-"`
+	// Driver is one of sqlite, mysql, mariadb, pgsql.
+	Driver string `key:"driver"`
+	// URL is the connection as one URL. Its parts are already merged into the
+	// other fields, which alone need to be read.
+	URL string `key:"url" secret:"url"`
+	// Host is the server's name; for pgsql also the folder of its socket.
+	Host string `key:"host" for:"mysql,mariadb,pgsql"`
+	// Port is the server's TCP port.
+	Port int `key:"port" for:"mysql,mariadb,pgsql"`
+	// Socket is the path of the Unix socket; it goes before Host.
+	Socket string `key:"unix_socket" for:"mysql,mariadb"`
+	// Database is the database's name, or the file of sqlite (absolute, or
+	// :memory:).
+	Database string `key:"database"`
+	// Username is the account.
+	Username string `key:"username" for:"mysql,mariadb,pgsql"`
+	// Password is the account's password.
+	Password string `key:"password" for:"mysql,mariadb,pgsql" secret:"true"`
+	// Charset is the character set of the connection.
+	Charset string `key:"charset" for:"mysql,mariadb,pgsql"`
+	// Collation is the collation of the connection.
+	Collation string `key:"collation" for:"mysql,mariadb"`
+	// Prefix is put before table names.
+	Prefix string `key:"prefix"`
+	// Schema is the search path, comma-separated.
+	Schema string `key:"search_path" for:"pgsql"`
+	// SSLMode is libpq's word: disable, allow, prefer, require, verify-ca,
+	// verify-full.
+	SSLMode string `key:"sslmode" for:"pgsql,mysql,mariadb"`
+	// SSLCA is the file of the certificate authority.
+	SSLCA string `key:"sslca" for:"mysql,mariadb,pgsql" path:"true"`
+	// SSLCert is the file of the client's certificate.
+	SSLCert string `key:"sslcert" for:"mysql,mariadb,pgsql" path:"true"`
+	// SSLKey is the file of the client's key.
+	SSLKey string `key:"sslkey" for:"mysql,mariadb,pgsql" path:"true"`
+	// Synchronous is SQLite's pragma: full or normal. What a power cut may lose
+	// with normal: the last commits, never the file.
+	Synchronous string `key:"synchronous" for:"sqlite"`
+	// JournalMode is SQLite's pragma: wal, delete, …; empty leaves the file as
+	// it is.
+	JournalMode string `key:"journal_mode" for:"sqlite"`
+	// BusyTimeout is how long a foreign writer of the file is waited for.
+	BusyTimeout time.Duration `key:"busy_timeout" for:"sqlite"`
+	// MaxOpen is the size of the pool; 0 leaves it to the driver.
+	MaxOpen int `key:"max_open" for:"mysql,mariadb,pgsql"`
+}
+
+// RedisOptions apply to all Redis connections.
+type RedisOptions struct {
+	// Prefix is put before every key.
+	Prefix string `key:"prefix"`
+	// Cluster is redis (the server's own cluster) or empty.
+	Cluster string `key:"cluster"`
+}
+
+// Redis is one Redis connection.
+type Redis struct {
+	// Name is the key it stands under.
+	Name string `key:"-"`
+	// URL is the connection as one URL. Its parts are already merged into the
+	// other fields, which alone need to be read.
+	URL string `key:"url" secret:"url"`
+	// Scheme is tcp, tls or unix.
+	Scheme string `key:"scheme"`
+	// Host is the server's name, without a scheme.
+	Host string `key:"host"`
+	// Port is the server's TCP port.
+	Port int `key:"port"`
+	// Socket is the path of the Unix socket; it goes before Host.
+	Socket string `key:"unix_socket" path:"true"`
+	// Username is the ACL account.
+	Username string `key:"username"`
+	// Password is the account's password; empty sends no AUTH.
+	Password string `key:"password" secret:"true"`
+	// Database is the number of the database.
+	Database int `key:"database"`
+	// Prefix is put before every key; unset, that of options applies.
+	Prefix string `key:"prefix"`
+	// Timeout is how long connecting may take; 0 leaves it to the client.
+	Timeout time.Duration `key:"timeout"`
+	// ReadTimeout is how long a reply may take; 0 leaves it to the client.
+	ReadTimeout time.Duration `key:"read_timeout"`
+	// TLS is used with the scheme tls.
+	TLS TLS `key:"tls"`
+	// Cluster says that the server is a Redis Cluster; Database must be 0.
+	Cluster bool `key:"cluster"`
+	// Nodes are host:port of the cluster's nodes; empty means Host and Port.
+	Nodes []string `key:"nodes"`
+	// Sentinel finds the server by Sentinel where its Master is not empty.
+	Sentinel Sentinel `key:"sentinel"`
+}
+
+// TLS is how an encrypted connection is checked.
+type TLS struct {
+	// CA is the file of the certificate authority; empty: the system's.
+	CA string `key:"ca" path:"true"`
+	// Cert is the file of the client's certificate.
+	Cert string `key:"cert" path:"true"`
+	// Key is the file of the client's key.
+	Key string `key:"key" path:"true"`
+	// ServerName replaces Host when the certificate is checked.
+	ServerName string `key:"server_name"`
+	// Insecure accepts any certificate.
+	Insecure bool `key:"insecure"`
+}
+
+// Sentinel is how Redis Sentinel is asked for the server.
+type Sentinel struct {
+	// Master is the name of the master set.
+	Master string `key:"master"`
+	// Nodes are host:port of the sentinels.
+	Nodes []string `key:"nodes"`
+	// Username is the account on the sentinels themselves.
+	Username string `key:"username"`
+	// Password is the password on the sentinels themselves.
+	Password string `key:"password" secret:"true"`
+}
+
+// Cache says where signals, locks and counters are kept.
+type Cache struct {
+	// Default is the name of the store in use.
+	Default string `key:"default"`
+	// Prefix is Laravel's cache.prefix, as it is written. [Store.Prefix] is what
+	// is put before keys.
+	Prefix string `key:"prefix"`
+	// Stores are the cache stores by name.
+	Stores map[string]*Store `key:"stores"`
+}
+
+// Store is one cache store.
+type Store struct {
+	// Name is the key it stands under.
+	Name string `key:"-"`
+	// Driver is one of database, redis, file, array, null.
+	Driver string `key:"driver"`
+	// Prefix is put before keys. Unset, it is cache.prefix, with a ":" behind it
+	// on Redis up to Laravel 10. The drivers file, array and null have none.
+	Prefix string `key:"prefix" for:"database,redis"`
+	// Connection is the name of the database (empty: the default one) or Redis
+	// connection.
+	Connection string `key:"connection" for:"database,redis"`
+	// LockConnection is where locks are kept; empty means Connection.
+	LockConnection string `key:"lock_connection" for:"database,redis"`
+	// Table is the table of the values.
+	Table string `key:"table" for:"database"`
+	// LockTable is the table of the locks.
+	LockTable string `key:"lock_table" for:"database"`
+	// Path is the folder of the values.
+	Path string `key:"path" for:"file" path:"true"`
+	// LockPath is the folder of the locks; empty means Path.
+	LockPath string `key:"lock_path" for:"file" path:"true"`
+}
+
+// Worker holds the defaults of the flags of queue:work.
+type Worker struct {
+	// Name is the worker's name.
+	Name string `key:"name"`
+	// Queue are the queues in order of priority; empty: the connection's own.
+	Queue []string `key:"queue"`
+	// Concurrency is how many jobs run at a time in one process.
+	Concurrency int `key:"concurrency"`
+	// Tries is how many attempts a job has; 0 is any number.
+	Tries int `key:"tries"`
+	// Backoff is the wait before the next attempts, the last one repeating.
+	Backoff []time.Duration `key:"backoff"`
+	// Timeout is how long a job may run; 0 is any time.
+	Timeout time.Duration `key:"timeout"`
+	// Grace is how long handlers have to end after their timeout, and running
+	// jobs after SIGTERM before they are handed back.
+	Grace time.Duration `key:"grace"`
+	// MaxStuck is how many handlers that ignore their end are replaced before
+	// the worker stops.
+	MaxStuck int `key:"max_stuck"`
+	// Sleep is the longest wait before an empty queue is looked at again.
+	Sleep time.Duration `key:"sleep"`
+	// Rest is the pause after each job.
+	Rest time.Duration `key:"rest"`
+	// Memory stops the worker at so many megabytes; 0 is never.
+	Memory int `key:"memory"`
+	// MaxJobs stops the worker after so many jobs; 0 is never.
+	MaxJobs int `key:"max_jobs"`
+	// MaxTime stops the worker after so long; 0 is never.
+	MaxTime time.Duration `key:"max_time"`
+	// StopWhenEmpty stops the worker when there is no job.
+	StopWhenEmpty bool `key:"stop_when_empty"`
+	// StopWhenEmptyFor stops the worker after so long without a job; 0 is never.
+	StopWhenEmptyFor time.Duration `key:"stop_when_empty_for"`
+	// Force works in maintenance mode too.
+	Force bool `key:"force"`
+	// FailUnknown fails jobs whose name has no handler, instead of putting them
+	// back.
+	FailUnknown bool `key:"fail_unknown"`
+	// JSON prints one JSON object for each line of output.
+	JSON bool `key:"json"`
+}
+
+// Job is a handler of the stand-alone binary: a command or a URL for the jobs
+// of some names. Exactly one of Command, Shell and URL is set.
+type Job struct {
+	// Names are names of jobs; * stands for any characters.
+	Names []string `key:"name"`
+	// Command is a program and its arguments, run without a shell.
+	Command []string `key:"command"`
+	// Shell is a line for the system's shell.
+	Shell string `key:"shell"`
+	// URL is posted the payload.
+	URL string `key:"url" secret:"url"`
+	// Headers are sent with the URL.
+	Headers map[string]string `key:"headers" secret:"true"`
+	// Dir is the folder the command starts in; empty: the one of spool.yaml.
+	Dir string `key:"dir" path:"true"`
+	// Env is added to the command's environment.
+	Env map[string]string `key:"env" secret:"true"`
+	// Tries is how many attempts a job has; unset leaves it to the worker, 0 is
+	// any number.
+	Tries *int `key:"tries"`
+	// MaxExceptions fails a job after so many errors; 0 is never.
+	MaxExceptions int `key:"max_exceptions"`
+	// Timeout is how long a job may run; unset leaves it to the worker, 0 is any
+	// time.
+	Timeout *time.Duration `key:"timeout"`
+	// Backoff is the wait before the next attempts; unset leaves it to the
+	// worker.
+	Backoff []time.Duration `key:"backoff"`
+	// FailOnTimeout fails a job at its first timeout.
+	FailOnTimeout bool `key:"fail_on_timeout"`
+}

@@ -1,0 +1,155 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/spoolq/spool/driver"
+	"github.com/spoolq/spool/internal/gather"
+)
+
+// ConnectionConfig describes a named connection to a backend.
+type ConnectionConfig struct {
+	Name string
+	// Queue is where jobs go that don't name one; "" means "default".
+	Queue string
+	// AfterCommit holds dispatches until the transaction at hand has committed
+	// (see [NewTxContext]); without one they are pushed at once.
+	AfterCommit bool
+	// Format is the payload layout; nil means [Native].
+	Format Format
+	// Open opens the backend.
+	Open func(ctx context.Context) (driver.Conn, error)
+}
+
+// Connection is a connection that [Manager.Connection] has opened. All
+// methods are safe for concurrent use. Its errors are [*Error]; what a backend
+// can't do is errors.ErrUnsupported.
+type Connection struct {
+	ConnectionConfig
+	events *Events
+
+	mu      sync.Mutex
+	conn    driver.Conn
+	closed  bool
+	gathers sync.Map // queue -> *gather.Gather[driver.Message, string]
+}
+
+func (c *Connection) open(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return wrap("open", c.Name, "", driver.ErrClosed)
+	}
+	if c.conn != nil {
+		return nil
+	}
+	conn, err := c.Open(ctx)
+	if err != nil {
+		return wrap("open", c.Name, "", err)
+	}
+	c.conn = conn
+	return nil
+}
+
+func (c *Connection) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.conn == nil {
+		return nil
+	}
+	return wrap("close", c.Name, "", c.conn.Close())
+}
+
+// Driver returns the backend's connection.
+func (c *Connection) Driver() driver.Conn { return c.conn }
+
+// Events returns where the connection's events go.
+func (c *Connection) Events() *Events { return c.events }
+
+// QueueOr returns queue, or the connection's default queue for "".
+func (c *Connection) QueueOr(queue string) string {
+	if queue == "" {
+		return c.Queue
+	}
+	return queue
+}
+
+// maxGather bounds how many concurrent pushes go out as one.
+const maxGather = 1000
+
+// pushTimeout bounds a push whatever its caller's context: the outcome of one
+// that was begun is waited for, because a caller that gave up can't know
+// whether the job is there.
+const pushTimeout = time.Minute
+
+// push stores one message. Concurrent pushes to one queue go out together.
+func (c *Connection) push(ctx context.Context, queue string, m driver.Message) (string, error) {
+	if err := c.conn.Traits().Check([]driver.Message{m}); err != nil {
+		return "", wrap("push", c.Name, queue, err)
+	}
+	if c.conn.Traits().Instant {
+		_, err := c.pushAll(ctx, queue, []driver.Message{m})
+		return "", err
+	}
+	g, ok := c.gathers.Load(queue)
+	if !ok {
+		g, _ = c.gathers.LoadOrStore(queue, gather.New(maxGather, func(ctx context.Context, ms []driver.Message) ([]string, []error) {
+			ctx, cancel := context.WithTimeout(ctx, pushTimeout)
+			defer cancel()
+			return c.pushGathered(ctx, queue, ms)
+		}))
+	}
+	id, err := g.(*gather.Gather[driver.Message, string]).Do(ctx, m) //nolint:errcheck,forcetypeassert // only this type is stored
+	return id, wrap("push", c.Name, queue, err)
+}
+
+// pushGathered pushes the messages of several callers. A message that the
+// driver refuses takes none of the others with it.
+func (c *Connection) pushGathered(ctx context.Context, queue string, ms []driver.Message) ([]string, []error) {
+	ids, errs := make([]string, len(ms)), make([]error, len(ms))
+	at := make([]int, len(ms)) // where the messages still to be pushed belong
+	for i := range at {
+		at[i] = i
+	}
+	for len(ms) > 0 {
+		accepted, err := c.conn.Push(ctx, queue, ms)
+		for i, id := range accepted {
+			ids[at[i]] = id
+		}
+		if err == nil {
+			break
+		}
+		limit, refused := errors.AsType[*driver.LimitError](err)
+		if refused && len(accepted) == 0 && len(ms) > 1 && limit.Index < len(ms) {
+			errs[at[limit.Index]] = err
+			ms = append(append([]driver.Message{}, ms[:limit.Index]...), ms[limit.Index+1:]...)
+			at = append(append([]int{}, at[:limit.Index]...), at[limit.Index+1:]...)
+			continue
+		}
+		for _, i := range at[len(accepted):] {
+			errs[i] = err
+		}
+		break
+	}
+	return ids, errs
+}
+
+// pushAll stores messages in order and returns the ids of those accepted.
+func (c *Connection) pushAll(ctx context.Context, queue string, ms []driver.Message) ([]string, error) {
+	ids, err := c.conn.Push(ctx, queue, ms)
+	return ids, wrap("push", c.Name, queue, err)
+}
+
+// PushRaw stores a body as it is, e.g. one that had failed, and returns its
+// id. Concurrent calls go out together.
+func (c *Connection) PushRaw(ctx context.Context, queue string, body []byte, delay time.Duration) (string, error) {
+	m := driver.Message{Body: body, Delay: delay}
+	if p, err := c.Format.Decode(body); err == nil {
+		m.ID = p.ID
+	}
+	return c.push(ctx, c.QueueOr(queue), m)
+}

@@ -1,0 +1,262 @@
+package spool
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Events delivers events to listeners, synchronously, in the order in which
+// they were added. The zero value is ready; a nil *Events has no listeners and
+// takes none. Listening is safe at any time; an event that nobody listens to
+// costs one atomic load.
+//
+// A listener runs in the goroutine that raised the event and must be safe for
+// concurrent use: jobs run side by side. It must not block for long.
+type Events struct {
+	mu        sync.Mutex
+	listeners [numKinds]atomic.Pointer[[]func(context.Context, Event)]
+}
+
+// Event is one of this package's event types.
+type Event interface{ kind() int }
+
+// Listen adds a listener for events of type E, e.g.
+//
+//	spool.Listen(events, func(ctx context.Context, e spool.JobFailed) { … })
+func Listen[E Event](events *Events, fn func(ctx context.Context, e E)) {
+	var zero E
+	events.mu.Lock()
+	defer events.mu.Unlock()
+	slot := &events.listeners[zero.kind()]
+	var list []func(context.Context, Event)
+	if old := slot.Load(); old != nil {
+		list = append(list, *old...)
+	}
+	list = append(list, func(ctx context.Context, e Event) { fn(ctx, e.(E)) }) //nolint:errcheck,forcetypeassert // the slot holds only E
+	slot.Store(&list)
+}
+
+// Listening says whether anybody listens to events of type E: ask before
+// building one on a hot path.
+func Listening[E Event](events *Events) bool {
+	var zero E
+	return events != nil && events.listeners[zero.kind()].Load() != nil
+}
+
+// Emit raises an event. Spool's own packages call it.
+func Emit[E Event](ctx context.Context, events *Events, e E) {
+	if events == nil {
+		return
+	}
+	if list := events.listeners[e.kind()].Load(); list != nil {
+		for _, fn := range *list {
+			fn(ctx, e)
+		}
+	}
+}
+
+const (
+	kindQueueing = iota
+	kindQueued
+	kindPopped
+	kindProcessing
+	kindProcessed
+	kindException
+	kindReleased
+	kindTimedOut
+	kindStuck
+	kindFailing
+	kindFailed
+	kindUnhandled
+	kindLost
+	kindRetryRequested
+	kindQueueBusy
+	kindWorkerStarting
+	kindWorkerLooping
+	kindWorkerIdle
+	kindWorkerPaused
+	kindWorkerResumed
+	kindWorkerStopping
+	numKinds
+)
+
+// JobQueueing is raised before a job is pushed.
+type JobQueueing struct {
+	Connection, Queue string
+	Name, UUID        string
+	Body              []byte
+	Delay             time.Duration
+}
+
+// JobQueued is raised after a job was accepted by its backend; for one pushed
+// inside a transaction, after the commit.
+type JobQueued struct {
+	Connection, Queue string
+	Name, UUID        string
+	ID                string // what Push returned
+	Body              []byte
+	Delay             time.Duration
+}
+
+// JobPopped is raised when a worker has reserved a job.
+type JobPopped struct{ Job *Job }
+
+// JobProcessing is raised before a job runs.
+type JobProcessing struct{ Job *Job }
+
+// JobProcessed is raised after a job ran without an exception and its end was
+// stored. Result is "deleted" or "released"; a handler that failed its job by
+// hand raises it too, with "failed", as Laravel does.
+type JobProcessed struct {
+	Job     *Job
+	Result  string
+	Wait    time.Duration // from available (as far as known) to start; negative if unknown
+	Runtime time.Duration
+}
+
+// JobExceptionOccurred is raised when a handler returned an error or panicked.
+type JobExceptionOccurred struct {
+	Job     *Job
+	Err     error
+	Stack   []byte // of a panic
+	Runtime time.Duration
+}
+
+// JobReleased is raised after a job was put back on its queue. Err is the
+// exception that led to it, nil for a release by the handler.
+type JobReleased struct {
+	Job   *Job
+	Delay time.Duration
+	Err   error
+}
+
+// JobTimedOut is raised when a job's timeout has ended its context.
+type JobTimedOut struct {
+	Job     *Job
+	Timeout time.Duration
+}
+
+// JobStuck is raised when a handler hasn't returned in the grace after its
+// context ended.
+type JobStuck struct {
+	Job     *Job
+	Runtime time.Duration
+}
+
+// JobFailing is raised when a job is about to fail. A listener may keep it.
+type JobFailing struct {
+	Job   *Job
+	Err   error
+	delay *time.Duration
+}
+
+// NewJobFailing returns the event for a job; workers raise it.
+func NewJobFailing(job *Job, err error) *JobFailing { return &JobFailing{Job: job, Err: err} }
+
+// Keep has the job released after d instead of failed: it isn't recorded and
+// its failed callback isn't called. A worker honours it a limited number of
+// times for one job.
+func (e *JobFailing) Keep(d time.Duration) { e.delay = new(max(d, 0)) }
+
+// Kept returns the delay of Keep, and whether it was called.
+func (e *JobFailing) Kept() (time.Duration, bool) {
+	if e.delay == nil {
+		return 0, false
+	}
+	return *e.delay, true
+}
+
+// JobFailed is raised after a job has failed for good and was recorded.
+type JobFailed struct {
+	Job     *Job
+	Err     error
+	Runtime time.Duration
+}
+
+// JobUnhandled is raised when a job was put back because this worker has no
+// handler for its name.
+type JobUnhandled struct {
+	Job   *Job
+	Delay time.Duration
+}
+
+// JobLost is raised when a job's lease was lost: its context was cancelled and
+// nothing was written.
+type JobLost struct {
+	Job     *Job
+	Runtime time.Duration
+}
+
+// JobRetryRequested is raised before a failed job is pushed again.
+type JobRetryRequested struct {
+	UUID, Connection, Queue string
+	Body                    []byte
+}
+
+// QueueBusy is raised by queue:monitor for a queue at or over its threshold.
+type QueueBusy struct {
+	Connection, Queue string
+	Size              int64
+}
+
+// WorkerStarting is raised when a worker starts.
+type WorkerStarting struct {
+	Name, Connection string
+	Queues           []string
+}
+
+// WorkerLooping is raised before each round of a worker that looks for jobs.
+// A listener may veto the round.
+type WorkerLooping struct {
+	Name, Connection string
+	Queues           []string
+	vetoed           bool
+}
+
+// Veto skips this round: the worker sleeps instead of reserving.
+func (e *WorkerLooping) Veto() { e.vetoed = true }
+
+// Vetoed says whether a listener has called Veto.
+func (e *WorkerLooping) Vetoed() bool { return e.vetoed }
+
+// WorkerIdle is raised when a worker found no job and nothing is running.
+type WorkerIdle struct{ Name, Connection string }
+
+// WorkerPaused is raised when a worker stops reserving: by signal (Queue is
+// empty) or because a queue was paused.
+type WorkerPaused struct{ Name, Connection, Queue string }
+
+// WorkerResumed ends a [WorkerPaused].
+type WorkerResumed struct{ Name, Connection, Queue string }
+
+// WorkerStopping is raised when a worker stops.
+type WorkerStopping struct {
+	Name, Connection string
+	Reason           string // see worker.Reason
+	Status           int    // exit code
+	Processed        int64
+}
+
+func (JobQueueing) kind() int          { return kindQueueing }
+func (JobQueued) kind() int            { return kindQueued }
+func (JobPopped) kind() int            { return kindPopped }
+func (JobProcessing) kind() int        { return kindProcessing }
+func (JobProcessed) kind() int         { return kindProcessed }
+func (JobExceptionOccurred) kind() int { return kindException }
+func (JobReleased) kind() int          { return kindReleased }
+func (JobTimedOut) kind() int          { return kindTimedOut }
+func (JobStuck) kind() int             { return kindStuck }
+func (*JobFailing) kind() int          { return kindFailing }
+func (JobFailed) kind() int            { return kindFailed }
+func (JobUnhandled) kind() int         { return kindUnhandled }
+func (JobLost) kind() int              { return kindLost }
+func (JobRetryRequested) kind() int    { return kindRetryRequested }
+func (QueueBusy) kind() int            { return kindQueueBusy }
+func (WorkerStarting) kind() int       { return kindWorkerStarting }
+func (*WorkerLooping) kind() int       { return kindWorkerLooping }
+func (WorkerIdle) kind() int           { return kindWorkerIdle }
+func (WorkerPaused) kind() int         { return kindWorkerPaused }
+func (WorkerResumed) kind() int        { return kindWorkerResumed }
+func (WorkerStopping) kind() int       { return kindWorkerStopping }

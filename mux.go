@@ -1,0 +1,103 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// HandlerFunc runs one job. It may return nil (done), an error (retried or
+// failed by policy), [Release] or [Fail]. Its context ends with the job's
+// timeout, with the worker's stop after the grace, and when the lease is lost;
+// context.Cause tells which.
+type HandlerFunc func(ctx context.Context, job *Job) error
+
+// Middleware wraps a handler: it may act before and after next, or instead of it.
+type Middleware func(next HandlerFunc) HandlerFunc
+
+// Handler is a registered handler with its policy.
+type Handler struct {
+	Name   string
+	Policy Policy
+	// Run runs the job, middleware included.
+	Run HandlerFunc
+	// Failed is told that the job has failed for good, after it was recorded;
+	// nil if nobody wants to know.
+	Failed func(ctx context.Context, job *Job, err error) error
+
+	aliases []string
+	wrap    []Middleware
+}
+
+// Mux finds the handler of a job by name. Register everything first: a Mux
+// must not be changed while a worker uses it.
+type Mux struct {
+	handlers map[string]*Handler
+	wrap     []Middleware
+	fallback func(name string) *Handler
+}
+
+// NewMux returns an empty Mux.
+func NewMux() *Mux { return &Mux{handlers: make(map[string]*Handler)} }
+
+// Use adds middleware around every handler registered after it; the first
+// added is the outermost.
+func (m *Mux) Use(mw ...Middleware) { m.wrap = append(m.wrap, mw...) }
+
+// HandleFunc registers a handler for jobs of one name, e.g. a PHP class
+// ("App\Jobs\SendMail") or a think-queue job ("app\job\Mail@send"). It panics
+// if the name is taken.
+func (m *Mux) HandleFunc(name string, fn HandlerFunc, opts ...HandlerOption) {
+	h := &Handler{Name: name}
+	for _, o := range opts {
+		o.applyHandler(h)
+	}
+	for _, mw := range slices.Backward(h.wrap) {
+		fn = mw(fn)
+	}
+	for _, mw := range slices.Backward(m.wrap) {
+		fn = mw(fn)
+	}
+	h.Run = fn
+	for _, n := range append([]string{name}, h.aliases...) {
+		if n == "" {
+			panic("spool: a handler needs a name")
+		}
+		if _, taken := m.handlers[n]; taken {
+			panic(fmt.Sprintf("spool: two handlers for %q", n))
+		}
+		m.handlers[n] = h
+	}
+}
+
+// Handle registers a handler for jobs of type T under the type's name (see
+// [Named]). It panics if the name is taken or T has none.
+func Handle[T any](m *Mux, fn func(ctx context.Context, job T) error, opts ...HandlerOption) {
+	name, err := NameOf[T]()
+	if err != nil {
+		panic("spool: " + err.Error())
+	}
+	m.HandleFunc(name, func(ctx context.Context, job *Job) error {
+		var v T
+		if err := job.Decode(&v); err != nil {
+			return err
+		}
+		return fn(ctx, v)
+	}, opts...)
+}
+
+// Fallback sets a function that may supply a handler for names that aren't
+// registered; it returns nil for those it doesn't know.
+func (m *Mux) Fallback(find func(name string) *Handler) { m.fallback = find }
+
+// Lookup returns the handler for jobs of that name, or nil.
+func (m *Mux) Lookup(name string) *Handler {
+	if h := m.handlers[name]; h != nil || m.fallback == nil {
+		return h
+	}
+	return m.fallback(name)
+}
+
+// Names returns the names and aliases that have a handler, sorted.
+func (m *Mux) Names() []string { return slices.Sorted(maps.Keys(m.handlers)) }

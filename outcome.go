@@ -1,0 +1,65 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// OutcomeKind is how a handler wants its job to end.
+type OutcomeKind int
+
+// The outcomes. Undecided leaves it to the handler's error: none deletes the
+// job, another one is an exception that is retried or fails by policy.
+const (
+	Undecided OutcomeKind = iota
+	Deleted
+	Released
+	Failed
+)
+
+// Outcome is a decision about one delivery, made by the handler.
+type Outcome struct {
+	Kind  OutcomeKind
+	Delay time.Duration // of Released
+	Err   error         // of Failed
+}
+
+// outcomeError carries an outcome through a handler's return value.
+type outcomeError struct{ Outcome }
+
+func (e *outcomeError) Error() string {
+	if e.Kind == Released {
+		return fmt.Sprintf("release after %v", e.Delay)
+	}
+	return e.Err.Error()
+}
+
+func (e *outcomeError) Unwrap() error { return e.Err }
+
+// Release, returned by a handler, puts the job back on its queue to be run
+// again after d. It is no exception, but the attempt counts.
+func Release(d time.Duration) error {
+	return &outcomeError{Outcome{Kind: Released, Delay: max(d, 0)}}
+}
+
+// ErrFailedByHand is the reason of a job that was failed without one.
+var ErrFailedByHand = errors.New("failed by hand")
+
+// Fail, returned by a handler, fails the job at once, whatever attempts are
+// left. A nil err stands for [ErrFailedByHand].
+func Fail(err error) error {
+	if err == nil {
+		err = ErrFailedByHand
+	}
+	return &outcomeError{Outcome{Kind: Failed, Err: err}}
+}
+
+// OutcomeOf returns the outcome that err carries: of [Release] or [Fail], even
+// when wrapped, else Undecided.
+func OutcomeOf(err error) Outcome {
+	if e, ok := errors.AsType[*outcomeError](err); ok {
+		return e.Outcome
+	}
+	return Outcome{}
+}

@@ -1,0 +1,85 @@
+package testserver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var redisServer = kind{
+	name:        "redis",
+	env:         "SPOOL_TEST_REDIS",
+	programs:    []string{"redis-server"},
+	stopSignal:  syscall.SIGTERM,
+	deathSignal: syscall.SIGKILL,
+	command: func(s *server) (string, []string) {
+		appendonly := "no"
+		if s.persist {
+			appendonly = "yes"
+		}
+		return program("redis-server"), []string{
+			"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--dir", s.dir,
+			"--save", "", "--appendonly", appendonly, "--appendfsync", "everysec",
+		}
+	},
+	probe: func(s *server) error {
+		command := "INFO server\r\n"
+		if i := slices.Index(s.args, "--requirepass"); i >= 0 && i+1 < len(s.args) {
+			command = "AUTH " + s.args[i+1] + "\r\n" + command
+		}
+		return probePID(s, command, "process_id:")
+	},
+	address: (*server).addr,
+}
+
+// Redis returns the host and port of a Redis server that other tests use too:
+// keep to keys of your own and never flush.
+func Redis(t testing.TB) string {
+	t.Helper()
+	return address(t, redisKind)
+}
+
+// NewRedis starts a Redis server for this test alone; it ends with the test.
+// Its data is kept in an append-only file, so that it survives Kill. args are
+// further command line arguments ("--maxmemory", "10mb").
+func NewRedis(t testing.TB, args ...string) *Server {
+	t.Helper()
+	return newServer(t, redisKind, args)
+}
+
+// probePID asks a line-based server for its process id, which must be that of
+// the process we started.
+func probePID(s *server, command, label string) error {
+	c, err := net.DialTimeout("tcp", s.addr(), probeTimeout)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(probeTimeout)); err != nil {
+		return err
+	}
+	if _, err := c.Write([]byte(command)); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(c)
+	for lines.Scan() {
+		line := strings.TrimSpace(lines.Text())
+		if strings.HasPrefix(line, "-") && line != "---" { // Redis: loading its data, or no access
+			return errors.New(line)
+		}
+		if pid, ok := strings.CutPrefix(line, label); ok {
+			if strings.TrimSpace(pid) != strconv.Itoa(s.cmd.Process.Pid) {
+				return fmt.Errorf("another server has port %d", s.port)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("the answer has no %q: %w", label, lines.Err())
+}

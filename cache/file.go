@@ -1,0 +1,330 @@
+package cache
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // Laravel's file names, not security
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spoolq/spool/internal/flock"
+)
+
+// File is Laravel's file store: every key is a file of its own, whose path is
+// made of the SHA-1 of the key, and which holds the second it expires in ten
+// digits followed by the PHP-serialized value. There is no cache prefix.
+//
+// Files are changed in place under flock, the way Laravel does it, and not by
+// renaming a new one over them: a PHP process that waits for the lock of the
+// old file would write into a file that no longer has a name. Readers take a
+// shared lock and never see half a value; what a crash leaves half-written
+// counts as absent. As within Laravel, a lock taken by PHP in the very moment in
+// which its expired or released file is removed may be lost.
+type File struct {
+	dir, lockDir, lockPrefix string
+	mode                     fs.FileMode
+}
+
+// FileOptions are the settings of a [File] store.
+type FileOptions struct {
+	// LockDir is where locks are kept (Laravel 10's lock_path); "" means beside
+	// the values.
+	LockDir string
+	// LockPrefix is put before the names of locks: "" in Laravel 8 to 12,
+	// "file-store-lock:" in Laravel 13.
+	LockPrefix string
+	// Mode is set on files and new directories (Laravel's permission); 0 leaves
+	// them to the umask.
+	Mode fs.FileMode
+}
+
+var (
+	_ Store  = (*File)(nil)
+	_ Locker = (*File)(nil)
+)
+
+// NewFile returns the store in dir, which is made when the first value is
+// written. An application keeps it in storage/framework/cache/data.
+func NewFile(dir string, o *FileOptions) *File {
+	if o == nil {
+		o = &FileOptions{}
+	}
+	s := &File{dir: dir, lockDir: o.LockDir, lockPrefix: o.LockPrefix, mode: o.Mode}
+	if s.lockDir == "" {
+		s.lockDir = dir
+	}
+	return s
+}
+
+// neverExpires is what Laravel writes for values that are kept for ever.
+const neverExpires = 9999999999
+
+// content is what a file says.
+type content struct {
+	expires int64
+	text    string
+	present bool
+}
+
+func parseContent(b []byte) content {
+	if len(b) < 10 {
+		return content{}
+	}
+	expires, err := strconv.ParseInt(string(b[:10]), 10, 64)
+	if err != nil || time.Now().Unix() >= expires {
+		return content{}
+	}
+	text, ok := Unserialize(string(b[10:]))
+	return content{expires: expires, text: text, present: ok}
+}
+
+// action is what a change wants done with the file.
+type action int
+
+const (
+	keep action = iota
+	write
+	remove
+)
+
+// Many implements [Store]. It reads one file a key.
+func (s *File) Many(ctx context.Context, keys ...string) (map[string]string, error) {
+	found := make(map[string]string, len(keys))
+	for _, key := range keys {
+		c, err := s.read(ctx, s.path(s.dir, key))
+		if err != nil {
+			return nil, err
+		}
+		if c.present {
+			found[key] = c.text
+		}
+	}
+	return found, nil
+}
+
+// Put implements [Store].
+func (s *File) Put(ctx context.Context, key string, value any, ttl time.Duration) error {
+	fresh, err := fileContent(value, ttl)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, s.path(s.dir, key), true, func(content) (action, []byte, error) {
+		return write, fresh, nil
+	})
+}
+
+// Add implements [Store].
+func (s *File) Add(ctx context.Context, key string, value any, ttl time.Duration) (added bool, err error) {
+	fresh, err := fileContent(value, ttl)
+	if err != nil {
+		return false, err
+	}
+	err = s.change(ctx, s.path(s.dir, key), true, func(old content) (action, []byte, error) {
+		if old.present {
+			return keep, nil, nil
+		}
+		added = true
+		return write, fresh, nil
+	})
+	return added && err == nil, err
+}
+
+// Increment implements [Store].
+func (s *File) Increment(ctx context.Context, key string, by int64, ttl time.Duration) (int64, error) {
+	fresh, err := fileContent(by, ttl)
+	if err != nil {
+		return 0, err
+	}
+	sum := by
+	err = s.change(ctx, s.path(s.dir, key), true, func(old content) (action, []byte, error) {
+		if !old.present {
+			return write, fresh, nil
+		}
+		if sum, err = Sum(key, old.text, by); err != nil {
+			return keep, nil, err
+		}
+		return write, fmt.Appendf(nil, "%010di:%d;", old.expires, sum), nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return sum, nil
+}
+
+// Forget implements [Store].
+func (s *File) Forget(ctx context.Context, key string) error {
+	return s.change(ctx, s.path(s.dir, key), false, func(content) (action, []byte, error) {
+		return remove, nil, nil
+	})
+}
+
+// Acquire implements [Locker].
+func (s *File) Acquire(ctx context.Context, name, owner string, ttl time.Duration) (acquired bool, err error) {
+	fresh, err := fileContent(owner, ttl)
+	if err != nil {
+		return false, err
+	}
+	err = s.change(ctx, s.lockPath(name), true, func(old content) (action, []byte, error) {
+		if old.present && old.text != owner {
+			return keep, nil, nil
+		}
+		acquired = true
+		return write, fresh, nil
+	})
+	return acquired && err == nil, err
+}
+
+// Release implements [Locker].
+func (s *File) Release(ctx context.Context, name, owner string) (released bool, err error) {
+	err = s.change(ctx, s.lockPath(name), false, func(old content) (action, []byte, error) {
+		if !old.present || old.text != owner {
+			return keep, nil, nil
+		}
+		released = true
+		return remove, nil, nil
+	})
+	return released && err == nil, err
+}
+
+// ForceRelease implements [Locker].
+func (s *File) ForceRelease(ctx context.Context, name string) error {
+	return s.change(ctx, s.lockPath(name), false, func(content) (action, []byte, error) {
+		return remove, nil, nil
+	})
+}
+
+// Owner implements [Locker].
+func (s *File) Owner(ctx context.Context, name string) (string, error) {
+	c, err := s.read(ctx, s.lockPath(name))
+	return c.text, err
+}
+
+func (s *File) lockPath(name string) string { return s.path(s.lockDir, s.lockPrefix+name) }
+
+// path is dir/aa/bb/aabb…, the SHA-1 of the key in hexadecimal.
+func (s *File) path(dir, key string) string {
+	sum := sha1.Sum([]byte(key)) //nolint:gosec // as above
+	name := hex.EncodeToString(sum[:])
+	return filepath.Join(dir, name[:2], name[2:4], name)
+}
+
+func fileContent(value any, ttl time.Duration) ([]byte, error) {
+	seconds, err := Seconds(ttl)
+	if err != nil {
+		return nil, err
+	}
+	text, err := Serialize(value)
+	if err != nil {
+		return nil, err
+	}
+	expires := int64(neverExpires)
+	if seconds > 0 {
+		expires = min(time.Now().Unix()+seconds, neverExpires)
+	}
+	return fmt.Appendf(nil, "%010d%s", expires, text), nil
+}
+
+func (s *File) read(ctx context.Context, path string) (content, error) {
+	f, err := os.Open(path) //nolint:gosec // made of a hash
+	if errors.Is(err, fs.ErrNotExist) {
+		return content{}, nil
+	}
+	if err != nil {
+		return content{}, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	if err := flock.Lock(ctx, f, false); err != nil {
+		return content{}, err
+	}
+	b, err := io.ReadAll(f)
+	return parseContent(b), err
+}
+
+// change runs fn with what the file says, alone among all processes, and does
+// what it answers. Without create a file that isn't there is left so.
+func (s *File) change(ctx context.Context, path string, create bool, fn func(old content) (action, []byte, error)) error {
+	for {
+		f, err := s.open(path, create)
+		if err != nil || f == nil {
+			return err
+		}
+		done, err := s.changeOpen(ctx, f, fn)
+		err = errors.Join(err, f.Close())
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// open opens the file for a change; nil if it isn't there and shall not be.
+func (s *File) open(path string, create bool) (*os.File, error) {
+	flags := os.O_RDWR
+	if create {
+		flags |= os.O_CREATE
+	}
+	f, err := os.OpenFile(path, flags, 0o666) //nolint:gosec // the umask decides, as in PHP
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if !create {
+		return nil, nil
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // as above
+		return nil, err
+	}
+	if s.mode != 0 {
+		// Best effort: a directory of another user can't be changed.
+		_, _ = os.Chmod(dir, s.mode), os.Chmod(filepath.Dir(dir), s.mode)
+	}
+	return os.OpenFile(path, flags, 0o666) //nolint:gosec // as above
+}
+
+// changeOpen is change on the open file; done is false if it lost its name
+// before the lock was ours, so that the change has to start over.
+func (s *File) changeOpen(ctx context.Context, f *os.File, fn func(old content) (action, []byte, error)) (done bool, err error) {
+	if err := flock.Lock(ctx, f, true); err != nil {
+		return false, err
+	}
+	ours, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	named, err := os.Stat(f.Name())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(ours, named) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return false, err
+	}
+	do, fresh, err := fn(parseContent(b))
+	if err != nil || do == keep {
+		return true, err
+	}
+	// An empty file is an absent key, to Laravel too: from here on a crash, or
+	// a system that can't remove an open file, leaves no half-truth.
+	if err := f.Truncate(0); err != nil {
+		return true, err
+	}
+	if do == remove {
+		_ = os.Remove(f.Name())
+		return true, nil
+	}
+	if _, err := f.WriteAt(fresh, 0); err != nil {
+		return true, err
+	}
+	if s.mode != 0 && ours.Mode().Perm() != s.mode {
+		_ = f.Chmod(s.mode) // best effort, as for directories
+	}
+	return true, nil
+}

@@ -1,0 +1,128 @@
+// Command testrun runs the tests against private servers that it starts once
+// for all packages and stops at the end.
+//
+//	testrun [-install] -- ARGUMENTS OF go test…
+//	testrun [-install] -exec -- COMMAND…
+//
+// It exists because `go test` runs one process per package, and four servers
+// per process would take longer than the tests. It also reads their results:
+// skipped tests are listed with their reasons, and are failures when CI=true,
+// unless their name has an element "capability", which declares that a backend
+// can't do something.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spoolq/spool/internal/testserver"
+)
+
+func main() {
+	install := flag.Bool("install", false, "install missing servers first (Debian, as root)")
+	command := flag.Bool("exec", false, "run the arguments as a command, with the servers in its environment")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: testrun [-install] -- ARGUMENTS OF go test…\n       testrun [-install] -exec -- COMMAND…")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code, err := run(ctx, *install, *command, flag.Args())
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testrun:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run returns the exit code.
+func run(ctx context.Context, install, command bool, args []string) (code int, err error) {
+	if install {
+		if err := installMissing(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "testrun: installing the servers:", err)
+		}
+	}
+	remove, err := temporaryFolder()
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	began := time.Now()
+	env, stop, errs := testserver.StartShared()
+	defer stop()
+	for _, err := range errs {
+		fmt.Fprintln(os.Stderr, "testrun:", err)
+	}
+	fmt.Fprintf(os.Stderr, "testrun: %d servers run after %.1fs\n", len(env), time.Since(began).Seconds())
+	if command {
+		return execute(ctx, env, os.Stdout, args...)
+	}
+	return test(ctx, env, args)
+}
+
+// temporaryFolder makes one folder for everything that the tests leave behind
+// when they are killed. Servers that run under another account pass through it.
+func temporaryFolder() (remove func() error, err error) {
+	dir, err := os.MkdirTemp("", "spool-test-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} { // Unix, Windows
+		if err := os.Setenv(name, dir); err != nil {
+			return nil, err
+		}
+	}
+	return func() error { return os.RemoveAll(dir) }, nil
+}
+
+// test runs go test and reports.
+func test(ctx context.Context, env, args []string) (int, error) {
+	r := newReport(os.Stdout)
+	events, w := io.Pipe()
+	read := make(chan error, 1)
+	go func() { // ends when w is closed, below
+		err := r.read(events)
+		_, _ = io.Copy(io.Discard, events) // go test must not block on us
+		read <- err
+	}()
+	code, err := execute(ctx, env, w, append([]string{"go", "test", "-json"}, args...)...)
+	_ = w.Close() // of a pipe: never fails
+	if err := errors.Join(err, <-read, ctx.Err()); err != nil {
+		return 1, err
+	}
+	if !r.finish(os.Getenv("CI") == "true") {
+		return max(code, 1), nil
+	}
+	return code, nil
+}
+
+// execute runs a command with the servers in its environment and returns its
+// exit code.
+func execute(ctx context.Context, env []string, stdout io.Writer, args ...string) (int, error) {
+	if len(args) == 0 {
+		return 1, errors.New("no command")
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = stdout, os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 20 * time.Second
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode(), nil
+	}
+	return 0, err
+}

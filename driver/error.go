@@ -20,8 +20,8 @@ var (
 // LimitError says that a message is more than the backend can carry.
 type LimitError struct {
 	Index int    // of the message in the Push
-	What  string // "body", "delay", "text"
-	Have  int64  // bytes, or nanoseconds for a delay
+	What  string // "body", "delay", "depth", "text"
+	Have  int64  // bytes, levels, or nanoseconds for a delay
 	Max   int64
 	Why   string // how to mend it
 }
@@ -31,6 +31,8 @@ func (e *LimitError) Error() string {
 	switch e.What {
 	case "delay":
 		s = fmt.Sprintf("delay of %v is over the limit of %v", time.Duration(e.Have), time.Duration(e.Max))
+	case "depth":
+		s = fmt.Sprintf("nesting of %d levels is over the limit of %d", e.Have, e.Max)
 	case "text":
 		s = "body is not plain text (UTF-8 without NUL)"
 	default:

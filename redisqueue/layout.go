@@ -1,0 +1,150 @@
+package redisqueue
+
+import (
+	"crypto/sha1" //nolint:gosec // Redis names scripts by their SHA-1
+	_ "embed"
+	"encoding/hex"
+	"strings"
+)
+
+// Layout is what one system stores in Redis: how it names the keys of a queue,
+// and how its scripts change them. It is data: the verbs of [Conn] are the
+// same for every layout.
+//
+// The keys of a queue are Before + name + After and the four endings, behind
+// the prefix of the client. The ready list has no ending.
+type Layout struct {
+	Name string // for messages, "laravel"
+
+	Before, After             string // "queues:" and ""
+	Delayed, Reserved, Notify string // endings, ":delayed"
+
+	Scripts Scripts
+}
+
+// Scripts are the Lua texts of a layout. The head of each file in lua/ tells
+// keys, arguments and answer; a layout that counts attempts elsewhere replaces
+// the texts and keeps those.
+type Scripts struct {
+	Push, Reserve, Delete, Release, Return, Extend, Rescue, Due string
+}
+
+// Laravel returns the layout of Laravel 8 to 13 (and of Horizon): lists and
+// sorted sets under queues:NAME, attempts counted in the payload when a job is
+// taken, one element in queues:NAME:notify for each ready job.
+func Laravel() Layout {
+	return Layout{
+		Name:     "laravel",
+		Before:   "queues:",
+		Delayed:  ":delayed",
+		Reserved: ":reserved",
+		Notify:   ":notify",
+		Scripts: Scripts{
+			Push:    clockLua + pushLua,
+			Reserve: attemptsLua + clockLua + moveLua + reserveLua,
+			Delete:  deleteLua,
+			Release: clockLua + releaseLua,
+			Return:  clockLua + returnLua,
+			Extend:  clockLua + extendLua,
+			Rescue:  clockLua + moveLua + rescueLua,
+			Due:     clockLua + dueLua,
+		},
+	}
+}
+
+var (
+	//go:embed lua/attempts.lua
+	attemptsLua string
+	//go:embed lua/clock.lua
+	clockLua string
+	//go:embed lua/move.lua
+	moveLua string
+	//go:embed lua/push.lua
+	pushLua string
+	//go:embed lua/reserve.lua
+	reserveLua string
+	//go:embed lua/delete.lua
+	deleteLua string
+	//go:embed lua/release.lua
+	releaseLua string
+	//go:embed lua/return.lua
+	returnLua string
+	//go:embed lua/extend.lua
+	extendLua string
+	//go:embed lua/rescue.lua
+	rescueLua string
+	//go:embed lua/due.lua
+	dueLua string
+)
+
+// keys are the names of a queue's keys.
+type keys struct {
+	ready, delayed, reserved, notify string
+}
+
+// keys returns the keys of a queue. A cluster keeps them together only if the
+// name is tagged, so there an untagged name gets braces, as Laravel 13 does.
+func (l *Layout) keys(prefix, queue string, cluster bool) keys {
+	if cluster && !tagged(prefix+l.Before+queue+l.After) {
+		queue = "{" + queue + "}"
+	}
+	ready := prefix + l.Before + queue + l.After
+	return keys{ready, ready + l.Delayed, ready + l.Reserved, ready + l.Notify}
+}
+
+// tagged says whether a key has a hash tag: {…} with something in it.
+func tagged(key string) bool {
+	_, rest, ok := strings.Cut(key, "{")
+	return ok && strings.IndexByte(rest, '}') > 0
+}
+
+// The parts of a queue, as queueOf tells them apart.
+type part int
+
+const (
+	ready part = iota
+	delayed
+	reserved
+	notify
+)
+
+// queueOf undoes keys: it returns the queue and the part that a key seems to
+// belong to. A queue may itself be named "x:delayed", so the caller looks at
+// the type of the key before it believes in an ending. ok is false if the key
+// is no queue's.
+func (l *Layout) queueOf(prefix, key string, cluster bool) (queue string, p part, ok bool) {
+	rest, ok := strings.CutPrefix(key, prefix+l.Before)
+	if !ok {
+		return "", 0, false
+	}
+	for _, ending := range []struct {
+		text string
+		part part
+	}{{l.Delayed, delayed}, {l.Reserved, reserved}, {l.Notify, notify}} {
+		if cut, found := strings.CutSuffix(rest, l.After+ending.text); found && cut != "" {
+			return untag(cut, cluster), ending.part, true
+		}
+	}
+	if rest, ok = strings.CutSuffix(rest, l.After); !ok || rest == "" {
+		return "", 0, false
+	}
+	return untag(rest, cluster), ready, true
+}
+
+// untag takes off the braces that keys put on.
+func untag(queue string, cluster bool) string {
+	if inner, ok := strings.CutPrefix(queue, "{"); ok && cluster {
+		if name, ok := strings.CutSuffix(inner, "}"); ok {
+			return name
+		}
+	}
+	return queue
+}
+
+// script is a Lua text and the name that the server keeps it under.
+type script struct{ text, sha string }
+
+func newScript(text string) script {
+	sum := sha1.Sum([]byte(text)) //nolint:gosec // see the import
+	return script{text: text, sha: hex.EncodeToString(sum[:])}
+}

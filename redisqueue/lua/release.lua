@@ -1,0 +1,19 @@
+-- release.lua: hand reservations back, the attempt counted.
+--
+-- KEYS[1] reserved set   KEYS[2] delayed set
+-- ARGV[1] seconds of delay   ARGV[2...] members of the reserved set
+--
+-- Returns the indices (from 0) of the members that were not there any more;
+-- nothing is written for those. Laravel's own script adds them even so, which
+-- makes a second copy of a job that somebody else holds.
+
+redis.call('ZCARD', KEYS[2])
+local at, lost = after(ARGV[1]), {}
+for i = 2, #ARGV do
+  if redis.call('ZREM', KEYS[1], ARGV[i]) == 1 then
+    redis.call('ZADD', KEYS[2], at, ARGV[i])
+  else
+    lost[#lost + 1] = i - 2
+  end
+end
+return lost

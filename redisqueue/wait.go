@@ -1,0 +1,121 @@
+package redisqueue
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spoolq/spool/driver"
+)
+
+// waitSlice is how long Wait blocks before it looks at the delayed jobs again:
+// one that somebody delays meanwhile is due a second later at the earliest.
+const waitSlice = time.Second
+
+// Wait blocks until a push of any client is announced in the notify list of
+// one of the queues (it takes one element), a delayed or expired job is due,
+// max has passed, or ctx is done.
+func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) error {
+	if err := c.check(ctx); err != nil {
+		return err
+	}
+	if c.opts.BlockFor > 0 {
+		max = min(max, c.opts.BlockFor)
+	}
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.closing, cancel)()
+
+	err := c.wait(waiting, queues, time.Now().Add(max))
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case c.closing.Err() != nil:
+		return driver.ErrClosed
+	}
+	return err
+}
+
+func (c *Conn) wait(ctx context.Context, queues []string, deadline time.Time) error {
+	lists, sets := c.watched(queues)
+	for {
+		block := min(time.Until(deadline), waitSlice)
+		if block <= 0 {
+			return ctx.Err()
+		}
+		due, known, err := c.due(ctx, sets)
+		if err != nil {
+			return err
+		}
+		if known {
+			block = min(block, due)
+		}
+		woken, err := c.block(ctx, lists, block)
+		if err != nil || woken {
+			return err
+		}
+		if known && block == due {
+			return nil
+		}
+	}
+}
+
+// watched returns the notify lists of the queues, and the keys that due needs,
+// in groups that one script may see. In a cluster every queue lives on a node
+// of its own: all are looked at, but only the first list can be waited for.
+func (c *Conn) watched(queues []string) (lists []string, sets [][]string) {
+	for i, q := range queues {
+		k := c.keys(q)
+		if i == 0 || c.cluster {
+			sets = append(sets, nil)
+		}
+		if i == 0 || !c.cluster {
+			lists = append(lists, k.notify)
+		}
+		last := len(sets) - 1
+		sets[last] = append(sets[last], k.ready, k.delayed, k.reserved)
+	}
+	return lists, sets
+}
+
+// due returns how long until Reserve may find a job; known is false if no job
+// is in sight.
+func (c *Conn) due(ctx context.Context, sets [][]string) (due time.Duration, known bool, err error) {
+	for _, names := range sets {
+		ms, err := c.run(ctx, c.scripts.due, names, []string{c.requeue}).ToInt64()
+		if err != nil {
+			return 0, false, err
+		}
+		if d := time.Duration(ms) * time.Millisecond; ms >= 0 && (!known || d < due) {
+			due, known = d, true
+		}
+	}
+	return due, known, nil
+}
+
+// block waits for an element in one of the lists and says whether it got one.
+func (c *Conn) block(ctx context.Context, lists []string, d time.Duration) (bool, error) {
+	if d <= 0 {
+		return false, ctx.Err()
+	}
+	if len(lists) == 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	// 0 would block for ever.
+	timeout := max(d, time.Millisecond).Seconds()
+	err := c.client.Do(ctx, c.client.B().Blpop().Key(lists...).Timeout(timeout).Build()).Error()
+	if rueidis.IsRedisNil(err) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -127,8 +127,8 @@ func TestSharedServersAnswer(t *testing.T) {
 		if err := expectAnswer(Redis(t), "PING", "+PONG"); err != nil {
 			t.Fatal(err)
 		}
-		if Redis(t) != Redis(t) {
-			t.Fatal("a second server was started")
+		if first, second := Redis(t), Redis(t); first != second {
+			t.Fatalf("a second server was started: %s, %s", first, second)
 		}
 	})
 	t.Run("beanstalkd", func(t *testing.T) {

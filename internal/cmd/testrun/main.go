@@ -30,7 +30,7 @@ func main() {
 	install := flag.Bool("install", false, "install missing servers first (Debian, as root)")
 	command := flag.Bool("exec", false, "run the arguments as a command, with the servers in its environment")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: testrun [-install] -- ARGUMENTS OF go test…\n       testrun [-install] -exec -- COMMAND…")
+		fmt.Fprintln(os.Stderr, "usage: testrun [-install] -- ARGUMENTS OF go test…\n       testrun [-install] -exec -- COMMAND…")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

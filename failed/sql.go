@@ -1,0 +1,298 @@
+package failed
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spoolq/spool/sqldb"
+)
+
+// SQL keeps failed jobs in a table: Laravel's failed_jobs, or think-queue's.
+type SQL struct {
+	db      *sqldb.DB
+	table   string
+	columns Columns
+	loc     *time.Location
+	letters atomic.Pointer[letters] // what MySQL's columns take, once asked
+}
+
+// SQLOptions are the settings of a [SQL] store.
+type SQLOptions struct {
+	// Table is the table's name. Default: "failed_jobs".
+	Table string
+	// Columns are its columns. Default: [UUIDColumns].
+	Columns Columns
+	// Location is the time zone of the times in the table, the application's
+	// app.timezone. Default: UTC, as in Laravel.
+	Location *time.Location
+}
+
+// Columns are the columns in which one kind of table differs from another;
+// connection, queue, payload and exception are common to all.
+type Columns struct {
+	ID       string // the number of the row, made by the database
+	UUID     string // the job's uuid, unique; "" where the table has none
+	FailedAt string // when, as local time without a zone
+}
+
+// UUIDColumns are those of Laravel 8 to 13, driver database-uuids.
+func UUIDColumns() Columns { return Columns{ID: "id", UUID: "uuid", FailedAt: "failed_at"} }
+
+// IDColumns are those of Laravel's driver database: records are known by the
+// number of their row.
+func IDColumns() Columns { return Columns{ID: "id", FailedAt: "failed_at"} }
+
+// ThinkColumns are those of think-queue 3.0.3 and later.
+func ThinkColumns() Columns { return Columns{ID: "id", FailedAt: "fail_time"} }
+
+var (
+	_ Store    = (*SQL)(nil)
+	_ TxLogger = (*SQL)(nil)
+)
+
+// NewSQL returns the store in db, whose table must exist. It doesn't close db.
+func NewSQL(db *sqldb.DB, o *SQLOptions) *SQL {
+	if o == nil {
+		o = &SQLOptions{}
+	}
+	s := &SQL{db: db, table: o.Table, columns: o.Columns, loc: o.Location}
+	if s.table == "" {
+		s.table = "failed_jobs"
+	}
+	if s.columns == (Columns{}) {
+		s.columns = UUIDColumns()
+	}
+	if s.loc == nil {
+		s.loc = time.UTC
+	}
+	return s
+}
+
+// Database implements [TxLogger].
+func (s *SQL) Database() *sql.DB { return s.db.SQL() }
+
+// Log implements [Store].
+func (s *SQL) Log(ctx context.Context, r Record) (id string, err error) {
+	err = s.db.Run(ctx, func(ctx context.Context, q sqldb.Querier) error {
+		id, err = s.log(ctx, q, r)
+		return err
+	})
+	return id, err
+}
+
+// LogTx implements [TxLogger].
+func (s *SQL) LogTx(ctx context.Context, tx *sql.Tx, r Record) error {
+	_, err := s.log(ctx, s.db.On(tx), r)
+	return err
+}
+
+func (s *SQL) log(ctx context.Context, q sqldb.Querier, r Record) (id string, err error) {
+	r = r.fill()
+	takes, err := s.takes(ctx, q)
+	if err != nil {
+		return "", err
+	}
+	d, c := s.db.Dialect(), s.columns
+	columns := []string{"connection", "queue", "payload", "exception", c.FailedAt}
+	args := []any{
+		r.Connection, r.Queue, narrowPayload(EncodePayload(r.Payload), takes.payload),
+		narrowText(plainText(r.Exception), takes.exception), r.FailedAt.In(s.loc).Format(timeFormat),
+	}
+	if c.UUID != "" {
+		query := d.Upsert(s.table, append([]string{c.UUID}, columns...), []string{c.UUID}, columns)
+		_, err := q.ExecContext(ctx, query, append([]any{r.UUID}, args...)...)
+		return r.UUID, err
+	}
+	query := d.Insert(s.table, columns, 1)
+	if d.Returning {
+		err = q.QueryRowContext(ctx, query+" RETURNING "+d.Ident(c.ID), args...).Scan(&id)
+		return id, err
+	}
+	res, err := q.ExecContext(ctx, query, args...)
+	if err != nil {
+		return "", err
+	}
+	n, err := res.LastInsertId()
+	return strconv.FormatInt(n, 10), err
+}
+
+// Find implements [Store].
+func (s *SQL) Find(ctx context.Context, id string) (Record, error) {
+	number, err := strconv.ParseInt(id, 10, 64)
+	numbered := err == nil
+	if s.columns.UUID != "" {
+		rows, err := s.query(ctx, condition{}.and(s.db.Dialect().Ident(s.columns.UUID)+" = ?", id), Filter{}, 1)
+		if err != nil {
+			return Record{}, err
+		}
+		if len(rows) > 0 {
+			return rows[0].Record, nil
+		}
+	}
+	if !numbered {
+		return Record{}, notFound(id)
+	}
+	rows, err := s.query(ctx, condition{}.and(s.db.Dialect().Ident(s.columns.ID)+" = ?", number), Filter{}, 1)
+	if err != nil {
+		return Record{}, err
+	}
+	if len(rows) == 0 {
+		return Record{}, notFound(id)
+	}
+	return rows[0].Record, nil
+}
+
+// List implements [Store].
+func (s *SQL) List(ctx context.Context, f Filter, cursor string, max int) (page []Record, next string, err error) {
+	if max < 1 {
+		max = defaultPage
+	}
+	where := s.where(f)
+	if cursor != "" {
+		last, err := strconv.ParseInt(cursor, 10, 64)
+		if err != nil {
+			return nil, "", fmt.Errorf("cursor %q is not one that List returned", cursor)
+		}
+		where = where.and(s.db.Dialect().Ident(s.columns.ID)+" < ?", last)
+	}
+	rows, err := s.query(ctx, where, f, max+1) // one more tells whether there is a next page
+	if err != nil {
+		return nil, "", err
+	}
+	if len(rows) > max {
+		rows = rows[:max]
+		next = strconv.FormatInt(rows[max-1].number, 10)
+	}
+	page = make([]Record, len(rows))
+	for i, r := range rows {
+		page[i] = r.Record
+	}
+	return page, next, nil
+}
+
+// Count implements [Store].
+func (s *SQL) Count(ctx context.Context, f Filter) (n int64, err error) {
+	where := s.where(f)
+	d := s.db.Dialect()
+	err = s.db.SQL().QueryRowContext(ctx, d.Rebind("SELECT COUNT(*) FROM "+d.Ident(s.table)+where.text()), where.args...).Scan(&n)
+	return n, err
+}
+
+// condition is a WHERE clause.
+type condition struct {
+	parts []string
+	args  []any
+}
+
+func (c condition) and(part string, args ...any) condition {
+	return condition{append(c.parts[:len(c.parts):len(c.parts)], part), append(c.args[:len(c.args):len(c.args)], args...)}
+}
+
+func (c condition) text() string {
+	if len(c.parts) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.parts, " AND ")
+}
+
+func (s *SQL) where(f Filter) condition {
+	d := s.db.Dialect()
+	id, at := d.Ident(s.columns.ID), d.Ident(s.columns.FailedAt)
+	var c condition
+	if f.Connection != "" {
+		c = c.and(d.Ident("connection")+" = ?", f.Connection)
+	}
+	if f.Queue != "" {
+		c = c.and(d.Ident("queue")+" = ?", f.Queue)
+	}
+	if f.MinID != 0 {
+		c = c.and(id+" >= ?", f.MinID)
+	}
+	if f.MaxID != 0 {
+		c = c.and(id+" <= ?", f.MaxID)
+	}
+	if !f.Since.IsZero() {
+		c = c.and(at+" >= ?", f.Since.In(s.loc).Format(timeFormat))
+	}
+	if !f.Until.IsZero() {
+		c = c.and(at+" <= ?", f.Until.In(s.loc).Format(timeFormat))
+	}
+	return c
+}
+
+// numbered is a record with the number of its row.
+type numbered struct {
+	Record
+	number int64
+}
+
+// query reads records, the newest first.
+func (s *SQL) query(ctx context.Context, where condition, f Filter, max int) (found []numbered, err error) {
+	d, c := s.db.Dialect(), s.columns
+	columns := []string{d.Ident(c.ID), "''", d.Ident("connection"), d.Ident("queue"), d.Ident("payload"), d.Ident("exception"), s.timeText()}
+	if c.UUID != "" {
+		columns[1] = d.Ident(c.UUID)
+	}
+	if f.WithoutPayload {
+		columns[4] = "''"
+	}
+	if f.WithoutException {
+		columns[5] = "''"
+	}
+	rows, err := s.db.SQL().QueryContext(ctx, d.Rebind("SELECT "+strings.Join(columns, ", ")+" FROM "+d.Ident(s.table)+
+		where.text()+" ORDER BY "+d.Ident(c.ID)+" DESC LIMIT "+strconv.Itoa(max)), where.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		r, err := s.scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, r)
+	}
+	return found, rows.Err()
+}
+
+// scan reads one row; think-queue's columns may be null.
+func (s *SQL) scan(rows *sql.Rows) (numbered, error) {
+	var (
+		n                                                   numbered
+		uuid, connection, queue, payload, exception, failed sql.NullString
+	)
+	if err := rows.Scan(&n.number, &uuid, &connection, &queue, &payload, &exception, &failed); err != nil {
+		return n, err
+	}
+	n.Record = Record{
+		ID: uuid.String, UUID: uuid.String, Connection: connection.String, Queue: queue.String, Exception: exception.String,
+	}
+	if s.columns.UUID == "" {
+		n.ID = strconv.FormatInt(n.number, 10)
+	}
+	if payload.String != "" {
+		n.Payload = DecodePayload(payload.String)
+	}
+	// A date that is none, as MySQL's 0000-00-00, is an unknown time.
+	n.FailedAt, _ = time.ParseInLocation(timeFormat, failed.String, s.loc)
+	return n, nil
+}
+
+// timeText is the time of failure as text: the SDKs would turn it into an
+// instant by a time zone that isn't the application's.
+func (s *SQL) timeText() string {
+	at := s.db.Dialect().Ident(s.columns.FailedAt)
+	switch s.db.Dialect().Name {
+	case sqldb.MySQL:
+		return "DATE_FORMAT(" + at + ", '%Y-%m-%d %H:%i:%s')"
+	case sqldb.Postgres:
+		return "to_char(" + at + ", 'YYYY-MM-DD HH24:MI:SS')"
+	}
+	return "CAST(" + at + " AS TEXT)"
+}

@@ -184,7 +184,12 @@ func (l *legacyKeys) apply(p *Payload) {
 	if p.Policy.RetryUntil.IsZero() {
 		p.Policy.RetryUntil = l.timeoutAt
 	}
-	if !l.hasBackoff && p.Created.IsZero() {
+	switch {
+	case !p.Created.IsZero():
+		if len(l.delay) > 0 {
+			p.Delay = l.delay[0]
+		}
+	case !l.hasBackoff:
 		p.Policy.Backoff = l.delay
 	}
 }

@@ -44,8 +44,10 @@ type Payload struct {
 	// ID and Attempts are the payload's own "id" and "attempts" (0 if absent).
 	ID       string
 	Attempts int
-	// Created is zero if the payload doesn't say.
+	// Created is zero if the payload doesn't say; Delay is then 0.
 	Created time.Time
+	// Delay is the delay of the dispatch.
+	Delay time.Duration
 	// Into decodes the data into v, a pointer; nil means by JSON from Data.
 	Into func(v any) error
 }

@@ -1,0 +1,110 @@
+package worker
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/failed"
+)
+
+// Options are the settings of a worker, named after the flags of queue:work.
+// The zero value of each field is the default stated with it.
+type Options struct {
+	// Name tells workers apart in events and logs; "default".
+	Name string
+	// Queues are tried in this order for every job; the connection's default
+	// queue.
+	Queues []string
+	// Concurrency is how many jobs run at a time; 10.
+	Concurrency int
+	// Policy is for jobs that don't say themselves: Tries 1, Timeout 60 s,
+	// Backoff none.
+	Policy spool.Policy
+	// Sleep is the longest wait between looks at an empty queue where the
+	// backend can't wake the worker; 3 s.
+	Sleep time.Duration
+	// Rest is a pause of a slot after each job; none.
+	Rest time.Duration
+	// Once works one job, or sleeps once if there is none, and stops.
+	Once bool
+	// StopWhenEmpty stops at the first look that finds no job, none running.
+	StopWhenEmpty bool
+	// StopWhenEmptyFor stops after so long without a job; never.
+	StopWhenEmptyFor time.Duration
+	// MaxJobs stops after so many jobs, and MaxTime after so long; never.
+	MaxJobs int
+	MaxTime time.Duration
+	// Memory stops the worker with exit code 12 when the process holds that
+	// many bytes; no limit.
+	Memory uint64
+	// Force works in maintenance mode too.
+	Force bool
+	// Grace is how long a stopping worker waits for running jobs before it
+	// cancels them and hands them back; 25 s, which fits the usual 30 s that
+	// orchestrators allow. Negative means as long as it takes.
+	Grace time.Duration
+	// CancelGrace is how long a handler has to return after its context ended
+	// (timeout, stop) before it counts as stuck; 5 s.
+	CancelGrace time.Duration
+	// MaxStuck is how many slots are replaced whose handler never returned,
+	// though its job is settled, before the worker stops; 1. Negative means none.
+	MaxStuck int
+	// FailUnknown treats a job without a handler as an exception, as Laravel
+	// does, instead of putting it back for another worker.
+	FailUnknown bool
+	// MaxKeeps is how often listeners may keep one job from failing; 3. Negative
+	// means never.
+	MaxKeeps int
+	// Failed records failed jobs; nil records none, and what is no job at all
+	// goes to the queue "<queue>:poison".
+	Failed failed.Store
+	// Signals is where restart, pause and maintenance are told; nil means
+	// nowhere.
+	Signals spool.Signals
+	// Keys are the names used in Signals; spool.LaravelKeys().
+	Keys *spool.Keys
+	// Maintenance says whether the application is down, besides what Signals
+	// says; nil means it isn't. Asked at most once a second.
+	Maintenance func() bool
+	// Logger is for what an operator should know; slog.Default().
+	Logger *slog.Logger
+}
+
+// withDefaults returns a copy with every default filled in.
+func (o *Options) withDefaults(conn *spool.Connection) Options {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	c.Policy = c.Policy.Or(spool.Policy{Tries: new(1), Timeout: new(time.Minute)})
+	if len(c.Queues) == 0 {
+		c.Queues = []string{conn.Queue}
+	}
+	if c.Keys == nil {
+		c.Keys = new(spool.LaravelKeys())
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	c.Name = or(c.Name, "default")
+	c.Concurrency = or(c.Concurrency, 10)
+	if c.Once {
+		c.Concurrency = 1
+	}
+	c.Sleep = or(c.Sleep, 3*time.Second)
+	c.Grace = or(c.Grace, 25*time.Second)
+	c.CancelGrace = or(c.CancelGrace, 5*time.Second)
+	c.MaxStuck = max(or(c.MaxStuck, 1), 0)
+	c.MaxKeeps = max(or(c.MaxKeeps, 3), 0)
+	return c
+}
+
+// or returns v, or def if v is zero.
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}

@@ -15,10 +15,9 @@ import (
 // The store may be shared by all cases and may hold queues of others: the
 // suite uses queue names of its own, new ones in every case.
 type Harness struct {
-	// Conn is the connection under test. Open it with a short lease (
-	// retry_after of [driver.MinLease], 3 s): the suite waits for leases to end.
-	// Cases about leases fail if it is over 30 s, and are skipped, visibly, if
-	// reservations don't expire at all.
+	// Conn is the connection under test. Open it with a short lease, best
+	// [driver.MinLease] (retry_after = 3): the suite waits for leases to end and
+	// refuses one over 30 s.
 	Conn driver.Conn
 
 	// Second opens another connection to the same store, with the same
@@ -69,24 +68,4 @@ type Tx struct {
 	// Begin starts a transaction on the store and returns it with its ends.
 	// Calling rollback after commit is harmless and its error ignored.
 	Begin func(t *testing.T) (tx any, commit, rollback func() error)
-}
-
-// Run runs the whole suite. It calls open once for every case, with that
-// case's t, at times for several cases at once.
-func Run(t *testing.T, open func(t *testing.T) Harness) {
-	t.Helper()
-}
-
-// Model compares the driver with memqueue, step by step, over a random run of
-// operations that takes some 15 seconds. The seed is logged; give it again with
-// -drivertest.seed to repeat the run. [Run] includes it.
-func Model(t *testing.T, open func(t *testing.T) Harness) {
-	t.Helper()
-}
-
-// Benchmark measures pushing one by one, pushing in bulk, and draining in bulk
-// (reserve and delete), as sub-benchmarks named push, bulk and drain, in jobs/s.
-// It leaves the queues it used empty.
-func Benchmark(b *testing.B, conn driver.Conn) {
-	b.Helper()
 }

@@ -1,0 +1,234 @@
+package drivertest
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/spoolq/spool/driver"
+)
+
+func inspectCases() []testCase {
+	return []testCase{
+		{name: "size counts jobs by state", needs: []capability{storage, sizes}, run: sizeCounts},
+		{name: "size of an unknown queue is zero", needs: []capability{sizes}, run: func(f *fixture) { f.sized0(f.queue("none")) }},
+		{name: "list shows the jobs of each state", needs: []capability{storage, lists}, run: listStates},
+		{name: "list pages through all jobs", needs: []capability{storage, lists}, run: listPages},
+		{name: "list only looks", needs: []capability{storage, lists}, run: listOnlyLooks},
+		{name: "list shows expired reservations", needs: []capability{storage, lists, leases}, slow: true, run: listExpired},
+		{name: "queues names those that hold jobs", needs: []capability{storage, listsQueues}, run: queuesNamed},
+		{name: "clear drops jobs in every state", needs: []capability{storage, clears}, run: clearDrops},
+		{name: "clear of an empty queue drops none", needs: []capability{clears}, run: func(f *fixture) {
+			if n, err := f.c.(driver.Clearer).Clear(f.ctx(), f.queue("none")); n != 0 || err != nil {
+				f.Errorf("Clear of an empty queue returned %d and %v", n, err)
+			}
+		}},
+		{name: "a holder of a cleared job is ErrLost", needs: []capability{storage, clears, fencing}, run: clearedIsLost},
+	}
+}
+
+// supported ends the case, visibly, if a method turned out not to be supported.
+func (f *fixture) supported(verb string, err error) {
+	f.Helper()
+	if errors.Is(err, errors.ErrUnsupported) {
+		f.Skipf("%s: %v", verb, err)
+	}
+	f.must(verb, err)
+}
+
+// inEveryState fills a queue: 1 reserved, 2 pending, 3 delayed by an hour.
+func (f *fixture) inEveryState(q string) (pending, delayed []sample, reserved []driver.Reservation) {
+	f.Helper()
+	f.push(f.c, q, 1, 0)
+	reserved = f.reserveN(f.c, q, 1)
+	return f.push(f.c, q, 2, 0), f.push(f.c, q, 3, time.Hour), reserved
+}
+
+func sizeCounts(f *fixture) {
+	q := f.queue("size")
+	start := time.Now()
+	f.inEveryState(q)
+	s, err := f.c.(driver.Sizer).Size(f.ctx(), q)
+	f.supported("Size", err)
+	if s.Approximate {
+		f.Skipf("the driver only estimates: %+v", s)
+	}
+	if s.Pending != 2 || s.Delayed != 3 || s.Reserved != 1 {
+		f.Errorf("Size is %+v, want 2 pending, 3 delayed, 1 reserved", s)
+	}
+	if s.Total() != 6 {
+		f.Errorf("Total is %d, want 6", s.Total())
+	}
+	slack := f.traits.Resolution + clockSlack
+	if !s.Oldest.IsZero() && (s.Oldest.Before(start.Add(-slack)) || s.Oldest.After(time.Now().Add(slack))) {
+		f.Errorf("Oldest is %v, want it between the push at %v and now, or zero", s.Oldest, start)
+	}
+}
+
+// list returns all entries of a state, in pages of max.
+func (f *fixture) list(q string, state driver.State, max int) []driver.Entry {
+	f.Helper()
+	var all []driver.Entry
+	for cursor, pages := "", 0; ; pages++ {
+		entries, next, err := f.c.(driver.Lister).List(f.ctx(), q, state, cursor, max)
+		f.supported("List", err)
+		if len(entries) > max {
+			f.Errorf("List of at most %d returned %d", max, len(entries))
+		}
+		all = append(all, entries...)
+		if next == "" {
+			return all
+		}
+		if next == cursor || pages > 1000 {
+			f.Fatalf("List goes in circles: page %d has cursor %q, the next %q", pages, cursor, next)
+		}
+		cursor = next
+	}
+}
+
+func (f *fixture) idsOfEntries(entries []driver.Entry) []string {
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = f.id(e.Body)
+	}
+	return ids
+}
+
+func listStates(f *fixture) {
+	q := f.queue("list")
+	start := time.Now()
+	pending, delayed, reserved := f.inEveryState(q)
+	want := map[driver.State][]string{
+		driver.Pending:  sampleIDs(pending),
+		driver.Delayed:  sampleIDs(delayed),
+		driver.Reserved: f.idsOf(reserved),
+	}
+	slack := f.traits.Resolution + clockSlack
+	near := func(what string, got time.Time, after time.Duration) {
+		if got.Before(start.Add(after-slack)) || got.After(time.Now().Add(after+slack)) {
+			f.Errorf("%s is at %v, want about %v after %v", what, got, after, start)
+		}
+	}
+	for state, ids := range want {
+		entries := f.list(q, state, 100)
+		if state == driver.Pending {
+			f.sameOrder(f.idsOfEntries(entries), ids)
+		}
+		f.sameSet(f.idsOfEntries(entries), ids)
+		for _, e := range entries {
+			attempts := 0
+			switch state {
+			case driver.Pending:
+				if !e.At.IsZero() {
+					f.Errorf("a pending job has the time %v, want none", e.At)
+				}
+			case driver.Delayed:
+				near("a delayed job", e.At, time.Hour)
+			case driver.Reserved:
+				attempts = 1
+				if f.traits.Lease > 0 {
+					near("the end of a lease", e.At, f.traits.Lease)
+				}
+			}
+			if e.State != state || e.Attempts != attempts || e.Expired {
+				f.Errorf("entry is %q with %d attempts, expired %v; want %q with %d, not expired", e.State, e.Attempts, e.Expired, state, attempts)
+			}
+			if !e.Created.IsZero() {
+				near("the push", e.Created, 0)
+			}
+			if err := f.checkBody(e.Body, e.Attempts); err != nil {
+				f.Error(err)
+			}
+		}
+	}
+}
+
+func listPages(f *fixture) {
+	q := f.queue("pages")
+	pending, delayed := f.push(f.c, q, 7, 0), f.push(f.c, q, 6, time.Hour)
+	for _, max := range []int{1, 3, 6, 7, 100} {
+		f.sameOrder(f.idsOfEntries(f.list(q, driver.Pending, max)), sampleIDs(pending))
+		f.sameSet(f.idsOfEntries(f.list(q, driver.Delayed, max)), sampleIDs(delayed))
+		if n := len(f.list(q, driver.Reserved, max)); n != 0 {
+			f.Errorf("List shows %d reserved jobs, want none", n)
+		}
+	}
+}
+
+func listOnlyLooks(f *fixture) {
+	q := f.queue("look")
+	ss := f.push(f.c, q, 2, 0)
+	for _, e := range f.list(q, driver.Pending, 10) {
+		scribble(e.Body)
+	}
+	rs := f.reserveN(f.c, q, 2)
+	f.sameOrder(f.idsOf(rs), sampleIDs(ss))
+	for _, r := range rs {
+		if r.Attempts != 1 {
+			f.Errorf("a job that was listed is delivered as attempt %d", r.Attempts)
+		}
+	}
+}
+
+func listExpired(f *fixture) {
+	q := f.queue("expired")
+	f.push(f.c, q, 1, 0)
+	rs := f.reserveN(f.c, q, 1)
+	f.leasePasses()
+	entries := f.list(q, driver.Reserved, 10)
+	f.sameSet(f.idsOfEntries(entries), f.idsOf(rs))
+	for _, e := range entries {
+		if !e.Expired || e.Attempts != 1 {
+			f.Errorf("a reservation that ran out is listed with expired %v and %d attempts, want true and 1", e.Expired, e.Attempts)
+		}
+	}
+}
+
+func queuesNamed(f *fixture) {
+	qs := []string{f.queue("pending"), f.queue("delayed"), f.queue("reserved"), f.queue("emptied"), f.queue("never")}
+	f.push(f.c, qs[0], 1, 0)
+	f.push(f.c, qs[1], 1, time.Hour)
+	f.push(f.c, qs[2], 1, 0)
+	f.reserveN(f.c, qs[2], 1)
+	f.push(f.c, qs[3], 1, 0)
+	f.must("Delete", f.c.Delete(f.ctx(), f.reserveN(f.c, qs[3], 1)))
+
+	names, err := f.c.(driver.QueueLister).Queues(f.ctx())
+	f.supported("Queues", err)
+	for i, q := range qs {
+		if got, want := slices.Contains(names, q), i < 3; got != want {
+			f.Errorf("Queues names %s: %v, want %v", q, got, want)
+		}
+	}
+	if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
+		f.Errorf("Queues returned %q, want each name once and sorted", names)
+	}
+}
+
+func clearDrops(f *fixture) {
+	q, spared := f.queue("clear"), f.queue("spared")
+	f.inEveryState(q)
+	kept := f.push(f.c, spared, 1, 0)
+	n, err := f.c.(driver.Clearer).Clear(f.ctx(), q)
+	f.supported("Clear", err)
+	if n != 6 {
+		f.Errorf("Clear dropped %d jobs, want 6", n)
+	}
+	f.sized0(q)
+	f.none(f.other(), q, "it was cleared")
+	f.sameSet(f.idsOf(f.reserveN(f.c, spared, 1)), sampleIDs(kept))
+	after := f.push(f.c, q, 1, 0)
+	f.sameSet(f.idsOf(f.reserveN(f.c, q, 1)), sampleIDs(after))
+}
+
+func clearedIsLost(f *fixture) {
+	for _, v := range f.verbs() {
+		q := f.queue("clear")
+		_, _, rs := f.inEveryState(q)
+		_, err := f.c.(driver.Clearer).Clear(f.ctx(), q)
+		f.supported("Clear", err)
+		f.lost(v.name+" after Clear", v.call(f.c, rs...), 1)
+		f.none(f.c, q, "cleared before "+v.name)
+		f.sized0(q)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/spoolq/spool/internal/assign"
 )
 
 // Job is one delivery of a job, as its handler sees it. A handler finds it
@@ -60,7 +62,10 @@ func (j *Job) Decode(v any) error {
 // be text that Redis has rewritten.
 func decodeJSON(data []byte, v any) error {
 	err := json.Unmarshal(data, v)
-	if err == nil || string(data) == `""` {
+	if err == nil || string(data) == `""` { // PHP's data of a job without any
+		return nil
+	}
+	if assign.JSON(data, v) == nil {
 		return nil
 	}
 	return err

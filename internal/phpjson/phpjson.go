@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // ErrText is returned for text that isn't valid UTF-8 and so would not come
@@ -75,6 +76,9 @@ func Fields(b []byte, fn func(key string, at int, value []byte) error) error {
 	if !json.Valid(b) {
 		var v any
 		return fmt.Errorf("not JSON: %w", json.Unmarshal(b, &v))
+	}
+	if !utf8.Valid(b) {
+		return errors.New("not JSON: it is not UTF-8")
 	}
 	i := skipSpace(b, 0)
 	if b[i] != '{' {

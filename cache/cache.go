@@ -7,8 +7,8 @@
 // store is package cache/rediscache. Package cache/cachetest holds the suite
 // that all of them pass.
 //
-// The package imports the standard library, sqldb and the lock helper of the
-// file stores, no database SDK.
+// The package imports the standard library, sqldb, PHP's serialization and the
+// lock helper of the file stores, no database SDK.
 package cache
 
 import (

@@ -20,16 +20,17 @@ func (s *SQL) takes(ctx context.Context, q sqldb.Querier) (letters, error) {
 		return *known, nil
 	}
 	l := letters{payload: utf8.MaxRune, exception: utf8.MaxRune}
-	if s.db.Dialect().Name == sqldb.MySQL {
-		if err := s.ask(ctx, q, &l); err != nil {
-			return l, err
-		}
+	if s.db.Dialect().Name != sqldb.MySQL {
+		return l, nil
 	}
-	s.letters.Store(&l)
-	return l, nil
+	found, err := s.ask(ctx, q, &l)
+	if found {
+		s.letters.Store(&l)
+	}
+	return l, err
 }
 
-func (s *SQL) ask(ctx context.Context, q sqldb.Querier, l *letters) error {
+func (s *SQL) ask(ctx context.Context, q sqldb.Querier, l *letters) (found bool, err error) {
 	schema, table, qualified := strings.Cut(s.table, ".")
 	where, args := "DATABASE()", []any{s.table}
 	if qualified {
@@ -38,15 +39,16 @@ func (s *SQL) ask(ctx context.Context, q sqldb.Querier, l *letters) error {
 	rows, err := q.QueryContext(ctx, "SELECT COLUMN_NAME, CHARACTER_SET_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = "+where+
 		" AND TABLE_NAME = ? AND COLUMN_NAME IN ('payload', 'exception')", args...)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err says it
 	for rows.Next() {
 		var name string
 		var charset sql.NullString
 		if err := rows.Scan(&name, &charset); err != nil {
-			return err
+			return false, err
 		}
+		found = true
 		last := lastLetter(charset)
 		if strings.EqualFold(name, "payload") {
 			l.payload = last
@@ -54,7 +56,7 @@ func (s *SQL) ask(ctx context.Context, q sqldb.Querier, l *letters) error {
 			l.exception = last
 		}
 	}
-	return rows.Err()
+	return found, rows.Err()
 }
 
 // lastLetter is the last letter of a MySQL character set, as far as it is

@@ -14,57 +14,45 @@ const chunk = 1000
 
 // Forget implements [Store].
 func (s *SQL) Forget(ctx context.Context, ids ...string) (total int64, err error) {
-	uuids, numbers := s.split(ids)
-	for len(uuids) > 0 {
-		n := min(len(uuids), chunk)
-		removed, err := s.remove(ctx, condition{}.and(s.db.Dialect().Ident(s.columns.UUID)+" IN ("+sqldb.Marks(n)+")", uuids[:n]...))
-		if total += removed; err != nil {
-			return total, err
-		}
-		uuids = uuids[n:]
-	}
-	if s.columns.UUID != "" {
-		removed, err := s.forgetDigits(ctx, numbers)
-		return total + removed, err
-	}
-	for len(numbers) > 0 {
-		n := min(len(numbers), chunk)
-		removed, err := s.remove(ctx, condition{}.and(s.db.Dialect().Ident(s.columns.ID)+" IN ("+sqldb.Marks(n)+")", numbers[:n]...))
-		if total += removed; err != nil {
-			return total, err
-		}
-		numbers = numbers[n:]
-	}
-	return total, nil
-}
-
-// split tells ids that can only be uuids from those that may be numbers of
-// rows. Where the table has no uuids, others than numbers are dropped.
-func (s *SQL) split(ids []string) (uuids, numbers []any) {
-	for _, id := range ids {
-		if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-			numbers = append(numbers, n)
-		} else if s.columns.UUID != "" {
-			uuids = append(uuids, id)
-		}
-	}
-	return uuids, numbers
-}
-
-// forgetDigits removes one record an id, the one that Find would return: a
-// uuid may consist of digits and must not take the row of that number along.
-func (s *SQL) forgetDigits(ctx context.Context, ids []any) (total int64, err error) {
 	d := s.db.Dialect()
+	column, keys := d.Ident(s.columns.UUID), []any(nil)
+	if s.columns.UUID == "" {
+		column = d.Ident(s.columns.ID)
+	}
 	for _, id := range ids {
-		n, err := s.remove(ctx, condition{}.and(d.Ident(s.columns.UUID)+" = ?", strconv.FormatInt(id.(int64), 10)))
-		if err == nil && n == 0 {
-			n, err = s.remove(ctx, condition{}.and(d.Ident(s.columns.ID)+" = ?", id))
-		}
-		if total += n; err != nil {
-			return total, err
+		number, err := strconv.ParseInt(id, 10, 64)
+		switch {
+		case s.columns.UUID == "" && err == nil:
+			keys = append(keys, number)
+		case s.columns.UUID != "" && err != nil:
+			keys = append(keys, id)
+		case s.columns.UUID != "":
+			n, err := s.forgetDigits(ctx, id, number)
+			if total += n; err != nil {
+				return total, err
+			}
 		}
 	}
+	for len(keys) > 0 {
+		n := min(len(keys), chunk)
+		removed, err := s.remove(ctx, condition{}.and(column+" IN ("+sqldb.Marks(n)+")", keys[:n]...))
+		if total += removed; err != nil {
+			return total, err
+		}
+		keys = keys[n:]
+	}
 	return total, nil
+}
+
+// forgetDigits removes the record that Find would return: a uuid may consist
+// of digits and must not take the row of that number along.
+func (s *SQL) forgetDigits(ctx context.Context, id string, number int64) (int64, error) {
+	d := s.db.Dialect()
+	n, err := s.remove(ctx, condition{}.and(d.Ident(s.columns.UUID)+" = ?", id))
+	if err != nil || n > 0 {
+		return n, err
+	}
+	return s.remove(ctx, condition{}.and(d.Ident(s.columns.ID)+" = ?", number))
 }
 
 // Flush implements [Store]. Each chunk is a transaction of its own.

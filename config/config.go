@@ -23,6 +23,10 @@ type Config struct {
 	// Laravel is the version whose defaults apply: 8, 11, 5.8. The zero Version
 	// means that no Laravel application is involved and Spool's own apply.
 	Laravel Version `key:"laravel"`
+	// StockEnv says whether Laravel's names in the environment (REDIS_HOST, …)
+	// set what they set in a stock application. Without it the environment only
+	// counts where spool.yaml says ${NAME}.
+	StockEnv bool `key:"stock_env"`
 	// App says which application this is.
 	App App `key:"app"`
 	// Default is the name of the queue connection used when none is named.
@@ -55,7 +59,7 @@ type Config struct {
 	Warnings []Finding `key:"-"`
 
 	origin map[string]Source // by full key, of every value in force
-	secret map[string]bool   // keys whose values are masked
+	shown  map[string]string // by full key, secrets masked
 	order  []string          // keys as Explain lists them
 }
 
@@ -80,8 +84,8 @@ type App struct {
 
 // Maintenance says how a worker learns of maintenance mode.
 type Maintenance struct {
-	// Driver is file or cache.
-	Driver string `key:"driver"`
+	// Driver is what tells it.
+	Driver string `key:"driver" enum:"file,cache"`
 	// Store is the cache store of the driver cache.
 	Store string `key:"store"`
 	// File is the path whose existence means maintenance, for the driver file.
@@ -92,8 +96,8 @@ type Maintenance struct {
 type Connection struct {
 	// Name is the key it stands under.
 	Name string `key:"-"`
-	// Driver is one of sync, null, memory, database, redis, beanstalkd, sqs.
-	Driver string `key:"driver"`
+	// Driver is what holds the jobs.
+	Driver string `key:"driver" enum:"sync,null,memory,database,redis,beanstalkd,sqs"`
 	// Connection is the name of the database (empty: the default one) or Redis
 	// connection that holds the jobs.
 	Connection string `key:"connection" for:"database,redis"`
@@ -134,8 +138,8 @@ type Connection struct {
 
 // Failed says where failed jobs are recorded.
 type Failed struct {
-	// Driver is database-uuids, database, file or null.
-	Driver string `key:"driver"`
+	// Driver is what holds the records; null keeps none.
+	Driver string `key:"driver" enum:"database-uuids,database,file,null"`
 	// Database is the name of the database; empty means the default one.
 	Database string `key:"database"`
 	// Table is the table's name.
@@ -158,8 +162,8 @@ type Batching struct {
 type Database struct {
 	// Name is the key it stands under.
 	Name string `key:"-"`
-	// Driver is one of sqlite, mysql, mariadb, pgsql.
-	Driver string `key:"driver"`
+	// Driver is the sort of database.
+	Driver string `key:"driver" enum:"sqlite,mysql,mariadb,pgsql"`
 	// URL is the connection as one URL. Its parts are already merged into the
 	// other fields, which alone need to be read.
 	URL string `key:"url" secret:"url"`
@@ -184,21 +188,19 @@ type Database struct {
 	Prefix string `key:"prefix"`
 	// Schema is the search path, comma-separated.
 	Schema string `key:"search_path" for:"pgsql"`
-	// SSLMode is libpq's word: disable, allow, prefer, require, verify-ca,
-	// verify-full.
-	SSLMode string `key:"sslmode" for:"pgsql,mysql,mariadb"`
+	// SSLMode is libpq's word for how TLS is used.
+	SSLMode string `key:"sslmode" for:"pgsql" enum:"disable,allow,prefer,require,verify-ca,verify-full"`
 	// SSLCA is the file of the certificate authority.
 	SSLCA string `key:"sslca" for:"mysql,mariadb,pgsql" path:"true"`
 	// SSLCert is the file of the client's certificate.
 	SSLCert string `key:"sslcert" for:"mysql,mariadb,pgsql" path:"true"`
 	// SSLKey is the file of the client's key.
 	SSLKey string `key:"sslkey" for:"mysql,mariadb,pgsql" path:"true"`
-	// Synchronous is SQLite's pragma: full or normal. What a power cut may lose
-	// with normal: the last commits, never the file.
-	Synchronous string `key:"synchronous" for:"sqlite"`
-	// JournalMode is SQLite's pragma: wal, delete, …; empty leaves the file as
-	// it is.
-	JournalMode string `key:"journal_mode" for:"sqlite"`
+	// Synchronous is SQLite's pragma. What a power cut may lose with normal: the
+	// last commits, never the file.
+	Synchronous string `key:"synchronous" for:"sqlite" enum:"full,normal,extra,off"`
+	// JournalMode is SQLite's pragma; unset leaves the file as it is.
+	JournalMode string `key:"journal_mode" for:"sqlite" enum:"wal,delete,truncate,persist,memory,off"`
 	// BusyTimeout is how long a foreign writer of the file is waited for.
 	BusyTimeout time.Duration `key:"busy_timeout" for:"sqlite"`
 	// MaxOpen is the size of the pool; 0 leaves it to the driver.
@@ -220,8 +222,8 @@ type Redis struct {
 	// URL is the connection as one URL. Its parts are already merged into the
 	// other fields, which alone need to be read.
 	URL string `key:"url" secret:"url"`
-	// Scheme is tcp, tls or unix.
-	Scheme string `key:"scheme"`
+	// Scheme is how the server is spoken to.
+	Scheme string `key:"scheme" enum:"tcp,tls,unix"`
 	// Host is the server's name, without a scheme.
 	Host string `key:"host"`
 	// Port is the server's TCP port.
@@ -291,8 +293,8 @@ type Cache struct {
 type Store struct {
 	// Name is the key it stands under.
 	Name string `key:"-"`
-	// Driver is one of database, redis, file, array, null.
-	Driver string `key:"driver"`
+	// Driver is what holds the values; array is this process's memory.
+	Driver string `key:"driver" enum:"database,redis,file,array,null"`
 	// Prefix is put before keys. Unset, it is cache.prefix, with a ":" behind it
 	// on Redis up to Laravel 10. The drivers file, array and null have none.
 	Prefix string `key:"prefix" for:"database,redis"`
@@ -325,12 +327,17 @@ type Worker struct {
 	Backoff []time.Duration `key:"backoff"`
 	// Timeout is how long a job may run; 0 is any time.
 	Timeout time.Duration `key:"timeout"`
-	// Grace is how long handlers have to end after their timeout, and running
-	// jobs after SIGTERM before they are handed back.
+	// Grace is how long running jobs may go on after SIGTERM before they are
+	// cancelled and handed back.
 	Grace time.Duration `key:"grace"`
-	// MaxStuck is how many handlers that ignore their end are replaced before
-	// the worker stops.
+	// CancelGrace is how long a handler has to return after its context ended
+	// before it counts as stuck.
+	CancelGrace time.Duration `key:"cancel_grace"`
+	// MaxStuck is how many slots whose handler never returned are replaced
+	// before the worker stops.
 	MaxStuck int `key:"max_stuck"`
+	// MaxKeeps is how often listeners may keep one job from failing.
+	MaxKeeps int `key:"max_keeps"`
 	// Sleep is the longest wait before an empty queue is looked at again.
 	Sleep time.Duration `key:"sleep"`
 	// Rest is the pause after each job.
@@ -360,7 +367,7 @@ type Job struct {
 	// Names are names of jobs; * stands for any characters.
 	Names []string `key:"name"`
 	// Command is a program and its arguments, run without a shell.
-	Command []string `key:"command"`
+	Command []string `key:"command" split:"no"`
 	// Shell is a line for the system's shell.
 	Shell string `key:"shell"`
 	// URL is posted the payload.

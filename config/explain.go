@@ -1,0 +1,167 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Explain lists every setting in force with where it came from, in the order
+// of [Config]; secrets are masked.
+func (c *Config) Explain() []Setting {
+	out := make([]Setting, 0, len(c.order))
+	for _, key := range c.order {
+		out = append(out, Setting{key, c.shown[key], c.origin[key]})
+	}
+	return out
+}
+
+// Source says where a setting came from, e.g. of
+// "queue.connections.redis.retry_after"; the zero Source if it isn't set.
+func (c *Config) Source(key string) Source { return c.origin[key] }
+
+// note records where a value came from and how it is shown.
+func (c *Config) note(key string, n *node, secret string) {
+	if _, ok := c.origin[key]; !ok {
+		c.order = append(c.order, key)
+	}
+	c.origin[key] = n.src
+	c.shown[key] = show(n, secret)
+}
+
+func show(n *node, secret string) string {
+	switch {
+	case n.kind == scalar && n.null:
+		return "null"
+	case n.kind == scalar && secret == "url":
+		return maskURL(n.text)
+	case n.kind == scalar && secret != "" && n.text != "":
+		return masked
+	case n.kind == scalar:
+		return n.text
+	}
+	var parts []string
+	for _, c := range n.list {
+		parts = append(parts, show(c, secret))
+	}
+	for _, k := range n.keys {
+		parts = append(parts, k+": "+show(n.fields[k], secret))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Connection returns the queue connection of a name; "" is the default one. A
+// name that is no connection but a database stands for the queue on that
+// database with everything else as a database connection has it by default.
+func (c *Config) Connection(name string) (*Connection, error) {
+	if name == "" {
+		name = c.Default
+	}
+	if q, ok := c.Connections[name]; ok {
+		return q, nil
+	}
+	if _, ok := c.Databases[name]; ok {
+		q := &Connection{Name: name, Driver: "database", Connection: name, Table: "jobs", Queue: "default"}
+		d := defaultLease
+		q.RetryAfter = &d
+		return q, nil
+	}
+	known := slices.Sorted(maps.Keys(c.Connections))
+	return nil, &Error{Key: "queue.connections", Err: fmt.Sprintf("there is no connection %q%s%s", name, foreignName(name), didYouMean(name, known))}
+}
+
+// references checks that every name that points somewhere points at something.
+func (c *Config) references() []error {
+	var errs []error
+	check := func(key, name, kind string, known []string) {
+		if name != "" && !slices.Contains(known, name) {
+			errs = append(errs, &Error{c.origin[key], key, fmt.Sprintf("there is no %s %q%s%s", kind, name, foreignName(name), didYouMean(name, known))})
+		}
+	}
+	conns, dbs := slices.Sorted(maps.Keys(c.Connections)), slices.Sorted(maps.Keys(c.Databases))
+	reds, stores := slices.Sorted(maps.Keys(c.Redis)), slices.Sorted(maps.Keys(c.Cache.Stores))
+	on := func(key, name, driver string) {
+		switch driver {
+		case "redis":
+			check(key, name, "Redis connection", reds)
+		case "database", "database-uuids":
+			check(key, name, "database", dbs)
+		}
+	}
+	if c.Default == "" {
+		errs = append(errs, &Error{c.origin["queue.default"], "queue.default", "is empty: name a connection" + didYouMean("", conns)})
+	} else if _, err := c.Connection(""); err != nil {
+		check("queue.default", c.Default, "connection", conns)
+	}
+	check("database.default", c.DefaultDatabase, "database", dbs)
+	for _, name := range conns {
+		on("queue.connections."+name+".connection", c.Connections[name].Connection, c.Connections[name].Driver)
+	}
+	on("queue.failed.database", c.Failed.Database, c.Failed.Driver)
+	on("queue.batching.database", c.Batching.Database, "database")
+	if c.Cache.Default == "" {
+		errs = append(errs, &Error{c.origin["cache.default"], "cache.default", "is empty: name a store" + didYouMean("", stores)})
+	}
+	check("cache.default", c.Cache.Default, "cache store", stores)
+	for _, name := range stores {
+		s := c.Cache.Stores[name]
+		on("cache.stores."+name+".connection", s.Connection, s.Driver)
+		on("cache.stores."+name+".lock_connection", s.LockConnection, s.Driver)
+	}
+	if c.App.Maintenance.Driver == "cache" {
+		check("app.maintenance.store", c.App.Maintenance.Store, "cache store", stores)
+	}
+	for i := range c.Jobs {
+		errs = append(errs, c.jobErrors(i)...)
+	}
+	return errs
+}
+
+// jobErrors checks that a handler is one thing and has a name.
+func (c *Config) jobErrors(i int) []error {
+	j, key := &c.Jobs[i], fmt.Sprintf("jobs[%d]", i)
+	var errs []error
+	src := c.origin[key+".name"]
+	if len(j.Names) == 0 {
+		for _, k := range []string{".command", ".shell", ".url"} {
+			if s, ok := c.origin[key+k]; ok {
+				src = s
+			}
+		}
+		errs = append(errs, &Error{src, key, "has no name: say which jobs it handles (name: App\\Jobs\\*)"})
+	}
+	n := 0
+	for _, set := range []bool{len(j.Command) > 0, j.Shell != "", j.URL != ""} {
+		if set {
+			n++
+		}
+	}
+	if n != 1 {
+		errs = append(errs, &Error{src, key, "needs exactly one of command, shell and url"})
+	}
+	if j.URL != "" && !strings.HasPrefix(j.URL, "http://") && !strings.HasPrefix(j.URL, "https://") {
+		errs = append(errs, &Error{c.origin[key+".url"], key + ".url", "must start with http:// or https://"})
+	}
+	return errs
+}
+
+// Errors lists the single errors that Load joined.
+func Errors(err error) []*Error {
+	var out []*Error
+	var joined interface{ Unwrap() []error }
+	var one *Error
+	switch {
+	case err == nil:
+	case errors.As(err, &joined):
+		for _, e := range joined.Unwrap() {
+			out = append(out, Errors(e)...)
+		}
+	case errors.As(err, &one):
+		out = append(out, one)
+	default:
+		out = append(out, &Error{Err: err.Error()})
+	}
+	return out
+}

@@ -1,0 +1,67 @@
+package config
+
+import (
+	"strings"
+	"unicode"
+)
+
+// slug is Laravel's Str::slug for prefixes: lower case; "-" and "_" and runs of
+// white space become the separator; "@" becomes the word at; accents are
+// dropped and Cyrillic and Greek letters are spelled in Latin ones; every other
+// character goes, so that an application named 制造执行 has the slug "".
+func slug(s string, sep rune) string {
+	s = ascii(s)
+	other := '-'
+	if sep == '-' {
+		other = '_'
+	}
+	s = strings.ReplaceAll(s, string(other), string(sep))
+	s = strings.ReplaceAll(s, "@", string(sep)+"at"+string(sep))
+	var b strings.Builder
+	for _, r := range strings.ToLower(s) {
+		switch {
+		case r == sep, phpSpaceRune(r):
+			if !strings.HasSuffix(b.String(), string(sep)) {
+				b.WriteRune(sep)
+			}
+		case r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r)):
+			b.WriteRune(r)
+		}
+	}
+	return strings.Trim(b.String(), string(sep))
+}
+
+func phpSpaceRune(r rune) bool { return r < 0x80 && phpSpace(byte(r)) }
+
+// ascii spells letters beyond ASCII as Laravel does for names, as far as
+// alphabets of Europe go; what it doesn't know is dropped.
+func ascii(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r < 0x80 {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(spell(r))
+	}
+	return b.String()
+}
+
+// slugWarning warns where the prefixes hold letters that Laravel may spell in
+// another way than Spool does.
+func (l *loader) slugWarning(cfg *Config) {
+	if l.version == (Version{}) {
+		return
+	}
+	for _, r := range cfg.App.Name {
+		if r < 0x80 || !unicode.IsLetter(r) || spell(r) != "" || unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, unicode.Thai, unicode.Hebrew) {
+			continue
+		}
+		for _, key := range []string{"database.redis.options.prefix", "cache.prefix"} {
+			if cfg.origin[key].Kind == FromDefault {
+				l.warn(key, cfg.origin[key], "%q is made from an application name with letters that Laravel may spell otherwise: set REDIS_PREFIX and CACHE_PREFIX", cfg.shown[key])
+			}
+		}
+		return
+	}
+}

@@ -5,101 +5,93 @@
 -- decodes and encodes instead, which turns [] into {}, rounds big integers and
 -- reorders keys.
 
-local find, sub, byte = string.find, string.sub, string.byte
+local find, sub, byte, gsub = string.find, string.sub, string.byte, string.gsub
 
--- skip returns the position after the string that opens at i, or nil.
-local function skip(s, i)
-  i = i + 1
-  while true do
-    i = find(s, '["\\]', i)
-    if not i then return nil end
-    if byte(s, i) == 34 then return i + 1 end
-    i = i + 2
-  end
+-- closing returns how many more brackets a piece of JSON closes than it opens.
+-- The piece must begin outside of a string. Only C loops: payloads may be
+-- megabytes, and the server does nothing else meanwhile.
+local function closing(text)
+  if find(text, '^[^{}%[%]\\]*}$') then return 1 end
+  if find(text, '\\', 1, true) then text = gsub(text, '\\.', '') end
+  text = gsub(text, '"[^"]*"', '')
+  text = gsub(text, '[^{}%[%]]+', '')
+  local _, closed = gsub(text, '[}%]]', '')
+  return 2 * closed - #text
 end
 
--- closes says whether the text from p on ends the document by closing exactly
--- one open object: what stands before p is then a member of the top level.
-local function closes(s, p)
-  local depth = 0
+-- value returns where the value behind a colon stands: its first and last
+-- byte; 0, 0 if that is an array, an object or nothing.
+local function value(s, colon)
+  local from = find(s, '[^ \t\r\n]', colon + 1)
+  if not from then return 0, 0 end
+  local to
+  if byte(s, from) == 34 then
+    to = find(gsub(sub(s, from), '\\.', '__'), '"', 2, true)
+    to = to and from + to - 1
+  else
+    local _
+    _, to = find(s, '^[^%s,{}%[%]"]+', from)
+  end
+  if not to then return 0, 0 end
+  return from, to
+end
+
+-- locate returns where the value of the last top-level "attempts" stands, as
+-- value does; 0, 0 if there is none. Whatever stands behind the text
+-- "attempts" with both quotes is outside of a string (in JSON), so the depth
+-- there is what the rest of the document closes.
+local function locate(s)
+  local ends, p = {}, 1
   while true do
-    local i = find(s, '["{}%[%]]', p)
-    if not i then return false end
-    local c = byte(s, i)
-    if c == 34 then
-      p = skip(s, i)
-      if not p then return false end
-    elseif c == 123 or c == 91 then
-      depth, p = depth + 1, i + 1
-    elseif depth > 0 then
-      depth, p = depth - 1, i + 1
-    else
-      return c == 125 and not find(s, '[^ \t\r\n]', i + 1)
+    local _, e = find(s, '"attempts"', p, true)
+    if not e then break end
+    ends[#ends + 1], p = e, e + 1
+  end
+  local depth, rest = 0, #s
+  for i = #ends, 1, -1 do
+    local e = ends[i]
+    depth, rest = depth + closing(sub(s, e + 1, rest)), e
+    if depth == 1 and byte(s, e - 10) ~= 92 then
+      local _, colon = find(s, '^[ \t\r\n]*:', e + 1)
+      if colon then return value(s, colon) end
     end
   end
+  return 0, 0
 end
 
--- is_key says whether the string between i and j spells "attempts", escapes
--- resolved.
-local function is_key(s, i, j)
-  local text = sub(s, i, j)
-  if text == '"attempts"' then return true end
-  if j - i < 10 or not find(text, '\\u', 1, true) then return false end
-  local ok, v = pcall(cjson.decode, '[' .. text .. ']')
-  return ok and v[1] == 'attempts'
-end
-
--- scan walks the whole document. It returns whether it is closed like an
--- object, and where the value of the last top-level "attempts" stands (0, 0:
--- there is none; 0, -1: its value is an array or an object).
+-- scan is locate for documents whose keys may be spelled with \u escapes. No
+-- encoder writes letters so, but decoders read them: it walks the document.
 local function scan(s)
   -- Escapes are blanked at equal length, so that a string ends at its next quote.
-  local t = string.gsub(s, '\\.', '__')
-  local _, p = find(t, '^[ \t\r\n]*{')
-  if not p then return false end
-  local depth, from, to = 1, 0, 0
-  p = p + 1
-  while depth > 0 do
+  local t = gsub(s, '\\.', '__')
+  local depth, p, from, to = 0, 1, 0, 0
+  while true do
     local i = find(t, '["{}%[%]]', p)
-    if not i then return false end
+    if not i then return from, to end
     local c = byte(t, i)
     p = i + 1
-    if c == 34 then
-      local j = find(t, '"', p, true)
-      if not j then return false end
-      p = j + 1
-      if depth == 1 and j - i >= 9 then
-        local _, colon = find(t, '^[ \t\r\n]*:[ \t\r\n]*', p)
-        if colon and is_key(s, i, j) then
-          local v = byte(t, colon + 1)
-          if v == 34 then
-            from, to = colon + 1, find(t, '"', colon + 2, true)
-            if not to then return false end
-            p = to + 1
-          elseif v == 123 or v == 91 then
-            from, to = 0, -1
-          else
-            from, to = find(t, '^[^%s,}%]"]+', colon + 1)
-            if not from then return false end
-          end
-        end
-      end
-    elseif c == 123 or c == 91 then
+    if c == 123 or c == 91 then
       depth = depth + 1
-    else
+    elseif c ~= 34 then
       depth = depth - 1
-      if depth == 0 and c ~= 125 then return false end
+    else
+      local j = find(t, '"', p, true)
+      if not j then return 0, 0 end
+      p = j + 1
+      local _, colon = find(t, '^[ \t\r\n]*:', p)
+      if depth == 1 and colon and j - i >= 9 then
+        local ok, key = pcall(cjson.decode, '[' .. sub(s, i, j) .. ']')
+        if ok and key[1] == 'attempts' then from, to = value(s, colon) end
+      end
     end
   end
-  if find(t, '[^ \t\r\n]', p) then return false end
-  return true, from, to
 end
 
 -- count returns the attempts that a value's text stands for. What is not a
 -- number counts as none, as in PHP; the rest stays in a range that any reader
 -- can hold.
 local function count(text)
-  local n = tonumber((string.gsub(text, '"', ''))) or 0
+  local n = tonumber((gsub(text, '"', ''))) or 0
   if not (n > 0) then return 0 end
   if n > 999999999 then return 999999999 end
   return math.floor(n)
@@ -122,47 +114,31 @@ end
 local function raise(s)
   -- Laravel 8 to 11 end with it, and the end of the document closes the top
   -- level: no search, and no later duplicate that could win.
-  local a, b, digits = find(s, '[,{]"attempts":(%d+)}$', -24)
+  local _, brace, digits = find(s, '[,{]"attempts":(%d+)}$', -24)
   local from, to
-  if a then
-    from, to = b - #digits, b - 1
+  if brace then
+    from, to = brace - #digits, brace - 1
   else
-    -- Later versions and Horizon put little behind it: look at the end only.
-    local at, p = nil, 1
-    while true do
-      local i = find(s, '"attempts"', p, true)
-      if not i then break end
-      at, p = i, i + 10
+    if not find(s, '^[ \t\r\n]*{') then return s, 0 end
+    brace = string.match(s, '^.*()}[ \t\r\n]*$')
+    if not brace then return s, 0 end
+    if find(s, '\\u00[67]') then
+      from, to = scan(s)
+    else
+      from, to = locate(s)
     end
-    if at and byte(s, at - 1) ~= 92 then
-      a, b, digits = find(s, '^"attempts"[ \t\r\n]*:[ \t\r\n]*(%d+)[ \t\r\n]*[,}]', at)
-      if a then
-        local _, e = find(s, '^"attempts"[ \t\r\n]*:[ \t\r\n]*', at)
-        from, to = e + 1, e + #digits
-        -- A key spelled with \u escapes may still come behind it.
-        if find(s, '\\u00[67]', to) or not closes(s, to + 1) then from = nil end
-      end
-    end
+    digits = sub(s, from, to)
   end
-  if from then
-    if #digits <= 8 and (byte(digits) ~= 48 or digits == '0') then
+
+  if from > 0 then
+    if digits == '0' or #digits < 9 and find(digits, '^[1-9]%d*$') then
       return sub(s, 1, from - 1) .. (digits + 1) .. sub(s, to + 1), from
     end
     local n = count(digits) + 1
     return odd(s, from, to, string.format('%d', n), n)
   end
-
-  local object
-  object, from, to = scan(s)
-  if not object then return s, 0 end
-  if from > 0 then
-    local n = count(sub(s, from, to)) + 1
-    return odd(s, from, to, string.format('%d', n), n)
-  end
   -- No usable counter: append one. The last of two equal keys wins everywhere.
   local ok, doc = pcall(cjson.decode, s)
-  if not ok or type(doc) ~= 'table' then return s, 0 end
-  local close = find(s, '}[ \t\r\n]*$')
-  local text = next(doc) == nil and '"attempts":1' or ',"attempts":1'
-  return odd(s, close, close - 1, text, 1)
+  if not ok then return s, 0 end
+  return odd(s, brace, brace - 1, (next(doc) and ',' or '') .. '"attempts":1', 1)
 end

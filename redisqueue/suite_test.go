@@ -1,0 +1,32 @@
+package redisqueue
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"github.com/spoolq/spool/driver"
+	"github.com/spoolq/spool/driver/drivertest"
+	"github.com/spoolq/spool/internal/testserver"
+)
+
+func TestConformance(t *testing.T) {
+	addr := testserver.Redis(t)
+	prefix := "suite_" + rand.Text() + "_"
+	another := func(t *testing.T, keep bool) driver.Conn {
+		c, err := New(open(t, addr), &Options{Prefix: prefix, RetryAfter: driver.MinLease, KeepExpired: keep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	drivertest.Run(t, func(t *testing.T) drivertest.Harness {
+		return drivertest.Harness{
+			Conn:        another(t, false),
+			Second:      func(t *testing.T) driver.Conn { return another(t, false) },
+			KeepExpired: func(t *testing.T) driver.Conn { return another(t, true) },
+			WakeWithin:  time.Second,
+		}
+	})
+}

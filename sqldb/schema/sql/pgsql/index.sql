@@ -1,0 +1,3 @@
+CREATE INDEX {concurrently}IF NOT EXISTS {table_spool_ready} ON {table} ("queue", "id") WHERE "reserved_at" IS NULL AND "available_at" <= "created_at";
+CREATE INDEX {concurrently}IF NOT EXISTS {table_spool_due} ON {table} ("queue", "available_at", "id") WHERE "reserved_at" IS NULL AND "available_at" > "created_at";
+CREATE INDEX {concurrently}IF NOT EXISTS {table_spool_lease} ON {table} ("queue", "reserved_at", "id") WHERE "reserved_at" IS NOT NULL;

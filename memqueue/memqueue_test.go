@@ -38,9 +38,9 @@ func TestHours(t *testing.T) {
 		"itself":          func(t *testing.T) driver.Conn { return open(t, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			hours := 5 * time.Hour
+			hours := 2 * time.Hour
 			if testing.Short() {
-				hours = time.Hour
+				hours = 20 * time.Minute
 			}
 			synctest.Test(t, func(t *testing.T) {
 				drivertest.Model(t, func(t *testing.T) drivertest.Harness { return drivertest.Harness{Conn: conn(t)} }, hours)

@@ -121,7 +121,7 @@ func closeUnblocks(f *fixture) {
 func closeLeavesJobs(f *fixture) {
 	q, c := f.queue("survive"), f.closable()
 	ss := f.push(c, q, 3, 0)
-	f.push(c, q, 1, time.Hour)
+	f.push(c, q, 1, f.far())
 	f.must("Close", c.Close())
 	f.sameOrder(f.idsOf(f.reserveN(f.c, q, 3)), sampleIDs(ss))
 	if s, ok := f.size(q); ok && s.Delayed != 1 {

@@ -31,10 +31,10 @@ func negativeDelay(f *fixture) {
 
 func delayedIsPassed(f *fixture) {
 	q := f.queue("passed")
-	f.push(f.c, q, 1, time.Hour)
+	f.push(f.c, q, 1, f.far())
 	ss := f.push(f.c, q, 2, 0)
 	f.sameOrder(f.idsOf(f.reserveN(f.c, q, 2)), sampleIDs(ss))
-	f.none(f.c, q, "the other one is delayed by an hour")
+	f.none(f.c, q, "the other one is delayed by far longer")
 }
 
 // A moment is when something was seen to happen: after the last time it was
@@ -94,7 +94,7 @@ func delayOnTime(f *fixture) {
 
 func delaysDiffer(f *fixture) {
 	q := f.queue("delays")
-	delays := []time.Duration{3 * time.Second, 0, time.Second, time.Hour}
+	delays := []time.Duration{3 * time.Second, 0, time.Second, f.far()}
 	ss := f.newSamples(len(delays))
 	for i, d := range delays {
 		ss[i].Delay = d
@@ -108,7 +108,7 @@ func delaysDiffer(f *fixture) {
 		f.onTime("push delayed by "+delays[i].String(), m, push, delays[i])
 		f.must("Delete", f.c.Delete(f.ctx(), []driver.Reservation{r}))
 	}
-	f.none(f.c, q, "the last one is delayed by an hour")
+	f.none(f.c, q, "the last one is delayed by far longer")
 }
 
 // putBackDelayed takes one job, puts it back with a delay, and checks when it

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -111,6 +110,14 @@ func (f *fixture) push(c driver.Conn, queue string, n int, delay time.Duration) 
 	return ss
 }
 
+// far is a delay that no case waits for.
+func (f *fixture) far() time.Duration {
+	if d := f.traits.MaxDelay; d > 0 && d < time.Hour {
+		return d
+	}
+	return time.Hour
+}
+
 func (f *fixture) pushSamples(c driver.Conn, queue string, ss ...sample) []string {
 	f.Helper()
 	ids, err := c.Push(f.ctx(), queue, messages(ss))
@@ -165,7 +172,7 @@ func (f *fixture) checkReservation(r driver.Reservation, queue string) error {
 func (f *fixture) checkBody(body []byte, attempts int) error {
 	s, ok := f.pushed(body)
 	if !ok {
-		return fmt.Errorf("a body came back that was never pushed: %.200q", body)
+		return fmt.Errorf("a body came back that was never pushed, or was deleted: %.200q", body)
 	}
 	want := s.Body
 	if f.traits.CountsInBody {
@@ -180,18 +187,28 @@ func (f *fixture) checkBody(body []byte, attempts int) error {
 	return nil
 }
 
-var idInBody = regexp.MustCompile(`"id":\s*"([A-Z2-7]{26})"`)
-
 // pushed returns the sample with the id that stands in body.
 func (f *fixture) pushed(body []byte) (sample, bool) {
-	m := idInBody.FindSubmatch(body)
-	if m == nil {
-		return sample{}, false
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s, ok := f.sent[string(m[1])]
-	return s, ok
+	for rest := body; ; {
+		_, after, found := bytes.Cut(rest, []byte(`"id":`))
+		if !found {
+			return sample{}, false
+		}
+		id, _, _ := bytes.Cut(bytes.TrimLeft(after, ` "`), []byte(`"`))
+		if s, ok := f.sent[string(id)]; ok {
+			return s, true
+		}
+		rest = after
+	}
+}
+
+// forget drops a message that was deleted, in runs of many.
+func (f *fixture) forget(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.sent, id)
 }
 
 // id returns the id that the suite gave to a job, from its body.

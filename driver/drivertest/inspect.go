@@ -36,12 +36,12 @@ func (f *fixture) supported(verb string, err error) {
 	f.must(verb, err)
 }
 
-// inEveryState fills a queue: 1 reserved, 2 pending, 3 delayed by an hour.
+// inEveryState fills a queue: 1 reserved, 2 pending, 3 delayed by far.
 func (f *fixture) inEveryState(q string) (pending, delayed []sample, reserved []driver.Reservation) {
 	f.Helper()
 	f.push(f.c, q, 1, 0)
 	reserved = f.reserveN(f.c, q, 1)
-	return f.push(f.c, q, 2, 0), f.push(f.c, q, 3, time.Hour), reserved
+	return f.push(f.c, q, 2, 0), f.push(f.c, q, 3, f.far()), reserved
 }
 
 func sizeCounts(f *fixture) {
@@ -98,54 +98,54 @@ func listStates(f *fixture) {
 	q := f.queue("list")
 	start := time.Now()
 	pending, delayed, reserved := f.inEveryState(q)
-	want := map[driver.State][]string{
-		driver.Pending:  sampleIDs(pending),
-		driver.Delayed:  sampleIDs(delayed),
-		driver.Reserved: f.idsOf(reserved),
-	}
+
+	entries := f.list(q, driver.Pending, 100)
+	f.sameOrder(f.idsOfEntries(entries), sampleIDs(pending))
+	f.checkEntries(entries, driver.Entry{State: driver.Pending}, start)
+
+	entries = f.list(q, driver.Delayed, 100)
+	f.sameSet(f.idsOfEntries(entries), sampleIDs(delayed))
+	f.checkEntries(entries, driver.Entry{State: driver.Delayed, At: start.Add(f.far())}, start)
+
+	entries = f.list(q, driver.Reserved, 100)
+	f.sameSet(f.idsOfEntries(entries), f.idsOf(reserved))
+	f.checkEntries(entries, driver.Entry{State: driver.Reserved, Attempts: 1, At: start.Add(f.traits.Lease)}, start)
+}
+
+// checkEntries compares entries, stored just after start, with what they should
+// say. Times may differ by the resolution and by what went by since start.
+func (f *fixture) checkEntries(entries []driver.Entry, want driver.Entry, start time.Time) {
+	f.Helper()
 	slack := f.traits.Resolution + clockSlack
-	near := func(what string, got time.Time, after time.Duration) {
-		if got.Before(start.Add(after-slack)) || got.After(time.Now().Add(after+slack)) {
-			f.Errorf("%s is at %v, want about %v after %v", what, got, after, start)
+	since := time.Since(start)
+	near := func(what string, got, want time.Time) {
+		f.Helper()
+		if got.Before(want.Add(-slack)) || got.After(want.Add(since+slack)) {
+			f.Errorf("%s of a %s job is %v, want about %v", what, entries[0].State, got, want)
 		}
 	}
-	for state, ids := range want {
-		entries := f.list(q, state, 100)
-		if state == driver.Pending {
-			f.sameOrder(f.idsOfEntries(entries), ids)
+	for _, e := range entries {
+		if e.State != want.State || e.Attempts != want.Attempts || e.Expired {
+			f.Errorf("entry is %q with %d attempts, expired %v; want %q with %d, not expired", e.State, e.Attempts, e.Expired, want.State, want.Attempts)
 		}
-		f.sameSet(f.idsOfEntries(entries), ids)
-		for _, e := range entries {
-			attempts := 0
-			switch state {
-			case driver.Pending:
-				if !e.At.IsZero() {
-					f.Errorf("a pending job has the time %v, want none", e.At)
-				}
-			case driver.Delayed:
-				near("a delayed job", e.At, time.Hour)
-			case driver.Reserved:
-				attempts = 1
-				if f.traits.Lease > 0 {
-					near("the end of a lease", e.At, f.traits.Lease)
-				}
-			}
-			if e.State != state || e.Attempts != attempts || e.Expired {
-				f.Errorf("entry is %q with %d attempts, expired %v; want %q with %d, not expired", e.State, e.Attempts, e.Expired, state, attempts)
-			}
-			if !e.Created.IsZero() {
-				near("the push", e.Created, 0)
-			}
-			if err := f.checkBody(e.Body, e.Attempts); err != nil {
-				f.Error(err)
-			}
+		if e.State == driver.Pending && !e.At.IsZero() {
+			f.Errorf("a pending job has the time %v, want none", e.At)
+		}
+		if e.State == driver.Delayed || e.State == driver.Reserved && f.traits.Lease > 0 {
+			near("At", e.At, want.At)
+		}
+		if !e.Created.IsZero() {
+			near("Created", e.Created, start)
+		}
+		if err := f.checkBody(e.Body, e.Attempts); err != nil {
+			f.Error(err)
 		}
 	}
 }
 
 func listPages(f *fixture) {
 	q := f.queue("pages")
-	pending, delayed := f.push(f.c, q, 7, 0), f.push(f.c, q, 6, time.Hour)
+	pending, delayed := f.push(f.c, q, 7, 0), f.push(f.c, q, 6, f.far())
 	for _, max := range []int{1, 3, 6, 7, 100} {
 		f.sameOrder(f.idsOfEntries(f.list(q, driver.Pending, max)), sampleIDs(pending))
 		f.sameSet(f.idsOfEntries(f.list(q, driver.Delayed, max)), sampleIDs(delayed))
@@ -187,7 +187,7 @@ func listExpired(f *fixture) {
 func queuesNamed(f *fixture) {
 	qs := []string{f.queue("pending"), f.queue("delayed"), f.queue("reserved"), f.queue("emptied"), f.queue("never")}
 	f.push(f.c, qs[0], 1, 0)
-	f.push(f.c, qs[1], 1, time.Hour)
+	f.push(f.c, qs[1], 1, f.far())
 	f.push(f.c, qs[2], 1, 0)
 	f.reserveN(f.c, qs[2], 1)
 	f.push(f.c, qs[3], 1, 0)

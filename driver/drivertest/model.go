@@ -1,7 +1,6 @@
 package drivertest
 
 import (
-	"errors"
 	"flag"
 	"math/rand/v2"
 	"sync"
@@ -19,7 +18,7 @@ const modelTime = 12 * time.Second
 
 // modelLanes is how many queues the random run uses at once: most of a lane's
 // time is waiting for leases and delays.
-const modelLanes = 6
+const modelLanes = 16
 
 func modelCases() []testCase {
 	return []testCase{{name: "a random run agrees with the model", needs: []capability{storage}, slow: true, run: func(f *fixture) {
@@ -74,10 +73,6 @@ func (f *fixture) compareWithModel(d time.Duration) {
 		f.Errorf("nothing could be compared: the machine was too slow %d times", slow)
 	}
 }
-
-// errSlow says that so much time went by during a step that the driver and the
-// model may rightly differ.
-var errSlow = errors.New("too slow to compare")
 
 // A lane is one queue in the driver and its counterpart in a model, to which
 // the same things are done.

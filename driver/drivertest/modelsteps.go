@@ -245,7 +245,7 @@ func (l *lane) settleWith(v modelVerb, ids []string, delay time.Duration) error 
 	for _, id := range ids {
 		switch v {
 		case verbDelete:
-			l.dead = append(l.dead, l.held[id])
+			l.bury(id)
 			delete(l.jobs, id)
 			delete(l.held, id)
 		case verbExtend:
@@ -256,6 +256,15 @@ func (l *lane) settleWith(v modelVerb, ids []string, delay time.Duration) error 
 		}
 	}
 	return nil
+}
+
+// bury keeps the reservation of a job that is gone, to be tried again later.
+func (l *lane) bury(id string) {
+	if len(l.dead) == 50 {
+		l.dead = slices.Delete(l.dead, 0, 10)
+	}
+	l.dead = append(l.dead, l.held[id])
+	l.f.forget(id)
 }
 
 // both does the verb to both and compares the outcomes, item by item.
@@ -295,7 +304,7 @@ func (l *lane) clearQueue() error {
 		return fmt.Errorf("Clear dropped %d jobs, the model %d", got, want)
 	}
 	for _, id := range slices.Sorted(maps.Keys(l.held)) {
-		l.dead = append(l.dead, l.held[id])
+		l.bury(id)
 	}
 	clear(l.jobs)
 	clear(l.held)

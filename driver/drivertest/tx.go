@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/spoolq/spool/driver"
 )
@@ -45,7 +44,7 @@ func pushTxCommits(f *fixture) {
 	for _, way := range f.h.Txs {
 		q := f.queue("tx")
 		ss := append(f.newSamples(3), f.sample(`"delayed"`))
-		ss[3].Delay = time.Hour
+		ss[3].Delay = f.far()
 		commit, _ := f.inTx(way, func(tx any) { f.pushTx(tx, q, ss) })
 		f.must(way.Name+": commit", commit())
 		f.c.(driver.TxPusher).PushedTx(q)

@@ -207,7 +207,7 @@ func waitPutOff(f *fixture) {
 	q := f.queue("putoff")
 	f.push(f.c, q, 1, 0)
 	r := f.one(f.c, q, 1)
-	f.push(f.c, q, 1, time.Hour)
+	f.push(f.c, q, 1, f.far())
 	const d = time.Second
 	released := make(chan moment, 1)
 	timer := time.AfterFunc(300*time.Millisecond, func() {
@@ -226,7 +226,7 @@ func waitIdle(f *fixture) {
 	q := f.queue("idle")
 	f.push(f.c, q, 20, 0)
 	f.must("Delete", f.c.Delete(f.ctx(), f.reserveN(f.c, q, 20)))
-	f.push(f.c, q, 1, time.Hour)
+	f.push(f.c, q, 1, f.far())
 	const idle, most = 3 * time.Second, 100
 	n := 0
 	for end := time.Now().Add(idle); time.Now().Before(end) && n <= most; n++ {

@@ -30,14 +30,14 @@ type report struct {
 	w       io.Writer
 	output  map[id][]string // of what has not ended yet
 	build   map[string][]string
-	skipped map[id]string // reason
-	absent  map[string]int
+	skipped map[id]string       // reason
+	absent  map[string][]string // what backends can't do, by package
 	passed  int
 	failed  []string
 }
 
 func newReport(w io.Writer) *report {
-	return &report{w: w, output: map[id][]string{}, build: map[string][]string{}, skipped: map[id]string{}, absent: map[string]int{}}
+	return &report{w: w, output: map[id][]string{}, build: map[string][]string{}, skipped: map[id]string{}, absent: map[string][]string{}}
 }
 
 // read handles events until r ends.
@@ -62,7 +62,10 @@ func (r *report) event(e event) {
 		r.build[e.ImportPath] = append(r.build[e.ImportPath], e.Output)
 	case "build-fail":
 		r.print(r.build[e.ImportPath]...)
-		r.failed = append(r.failed, e.ImportPath+" (build)")
+		delete(r.build, e.ImportPath) // printed once, even if many packages need it
+		if name := e.ImportPath + " (build)"; !slices.Contains(r.failed, name) {
+			r.failed = append(r.failed, name)
+		}
 	case "output":
 		if !strings.HasPrefix(e.Output, "=== ") {
 			r.output[t] = append(r.output[t], e.Output)
@@ -87,7 +90,7 @@ func (r *report) endTest(action string, t id) {
 	case "skip":
 		if i := slices.Index(strings.Split(t.name, "/"), "capability"); i > 0 {
 			_, capability, _ := strings.Cut(t.name, "/capability/")
-			r.absent[capability+" in "+t.pkg]++
+			r.absent[t.pkg] = append(r.absent[t.pkg], capability)
 			return
 		}
 		r.skipped[t] = reason(r.output[t])
@@ -121,8 +124,9 @@ func (r *report) endPackage(action string, pkg id) {
 func (r *report) finish(strict bool) bool {
 	if len(r.absent) > 0 {
 		r.print("\nDeclared absent, which is no failure:\n")
-		for _, c := range slices.Sorted(maps.Keys(r.absent)) {
-			r.print(fmt.Sprintf("  %s (%d)\n", c, r.absent[c]))
+		for _, pkg := range slices.Sorted(maps.Keys(r.absent)) {
+			names := slices.Compact(slices.Sorted(slices.Values(r.absent[pkg])))
+			r.print(fmt.Sprintf("  %s: %s\n", pkg, strings.Join(names, ", ")))
 		}
 	}
 	if len(r.skipped) > 0 {

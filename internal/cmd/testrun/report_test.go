@@ -37,7 +37,7 @@ func TestReportVerdict(t *testing.T) {
 		"nothing ran":            {false, nil, false, "no test ran"},
 		"skip":                   {false, skipped, true, "p TestS: a_test.go:9: redis-server is not installed\n"},
 		"skip in CI":             {true, skipped, false, "a skipped test is a failure"},
-		"absent capability":      {true, absent, true, "Extend in p (1)"},
+		"absent capability":      {true, absent, true, "p: Extend\n"},
 		"package without tests":  {true, []string{passed, `{"Action":"skip","Package":"q"}`}, true, "0 skipped"},
 		"failed test":            {false, []string{passed, `{"Action":"output","Package":"p","Test":"TestF","Output":"want 1\n"}`, `{"Action":"fail","Package":"p","Test":"TestF"}`}, false, "want 1\n"},
 		"failed build":           {false, []string{passed, `{"Action":"build-output","ImportPath":"p","Output":"a.go:1: syntax\n"}`, `{"Action":"build-fail","ImportPath":"p"}`}, false, "a.go:1: syntax\n"},

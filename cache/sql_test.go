@@ -171,13 +171,16 @@ func TestSQLKeepsBinaryValues(t *testing.T) {
 			if got, err := s.Many(t.Context(), "k"); err != nil || got["k"] != value {
 				t.Errorf("got %q, %v", got["k"], err)
 			}
-			run(t, db.DB, "UPDATE cache SET value = 'czo0OiJhAGIAIjs='") // as Laravel writes it
+			got := laravel(t, append([]string{"database"}, append(db.pdo, "")...), []any{"get", "k"}, []any{"forever", "php", value})
+			if got[0] != value {
+				t.Errorf("Laravel reads %q", got[0])
+			}
+			if got, err := s.Many(t.Context(), "php"); err != nil || got["php"] != value {
+				t.Errorf("from Laravel: got %q, %v", got["php"], err)
+			}
+			run(t, db.DB, "UPDATE cache SET value = 'czo0OiJhAGIAIjs='") // Laravel 11 on SQLite
 			if got, err := s.Many(t.Context(), "k"); err != nil || got["k"] != value {
 				t.Errorf("from base64: got %q, %v", got["k"], err)
-			}
-			got := laravel(t, append([]string{"database"}, append(db.pdo, "")...), []any{"put", "php", "x", 60})
-			if got[0] != true {
-				t.Error(got)
 			}
 		})
 	}

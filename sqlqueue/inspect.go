@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -127,6 +128,7 @@ func (c *Conn) Queues(ctx context.Context) ([]string, error) {
 		}
 		names = append(names, n)
 	}
+	slices.Sort(names) // the database's collation may order them otherwise
 	return names, rows.Err()
 }
 

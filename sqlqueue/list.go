@@ -28,9 +28,7 @@ type lister struct {
 
 func (l *lister) settle(ctx context.Context, ch change, items []fence) ([]bool, error) {
 	hits := make([]bool, len(items))
-	var q func(ctx context.Context, tx *sql.Tx) error
-	q = func(ctx context.Context, tx *sql.Tx) error { return l.all(ctx, l.db.On(tx), ch, items) }
-	err := l.db.Write(ctx, q)
+	err := l.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error { return l.all(ctx, l.db.On(tx), ch, items) })
 	if err == nil {
 		for i := range hits {
 			hits[i] = true
@@ -137,13 +135,12 @@ func (l *lister) group(ctx context.Context, q sqldb.Querier, ch change, items []
 	switch ch.kind {
 	case toExtend:
 		return run(l.texts.extend+where, ch.now)
-	case toReturn:
-		if ch.available < 0 {
-			return run(l.texts.keep + where)
+	case toRelease, toReturn:
+		again := l.texts.release
+		if ch.kind == toReturn {
+			again = l.texts.back
 		}
-		return run(l.texts.back+where, ch.available)
-	case toRelease:
-		if err := run(l.texts.release+where+" ORDER BY id", ch.available, ch.now); err != nil {
+		if err := run(again+where+" ORDER BY id", ch.available, ch.now); err != nil {
 			return err
 		}
 	}

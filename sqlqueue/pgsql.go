@@ -126,13 +126,14 @@ func (f *pgsqlFlow) apply(ctx context.Context, q sqldb.Querier, ch change, items
 	case toExtend:
 		text = "UPDATE " + t + " AS j SET reserved_at = $4 FROM " + from + match + " RETURNING j.id"
 		args = append(args, ch.now)
-	case toReturn:
-		text = "UPDATE " + t + " AS j SET reserved_at = NULL, attempts = j.attempts - 1, available_at = CASE WHEN $4::bigint < 0 THEN j.available_at ELSE $4::bigint END FROM " + from + match + " RETURNING j.id"
-		args = append(args, ch.available)
-	case toRelease:
+	case toRelease, toReturn:
+		count := "attempts"
+		if ch.kind == toReturn {
+			count = "attempts - 1"
+		}
 		text = "WITH gone AS (DELETE FROM " + t + " AS j USING " + from + match + " RETURNING j.id, j.queue, j.attempts, j.payload)," +
 			" again AS (INSERT INTO " + t + " (queue, attempts, reserved_at, available_at, created_at, payload)" +
-			" SELECT queue, attempts, NULL, $4, $5, payload FROM gone ORDER BY id) SELECT id FROM gone"
+			" SELECT queue, " + count + ", NULL, $4, $5, payload FROM gone ORDER BY id) SELECT id FROM gone"
 		args = append(args, ch.available, ch.now)
 	}
 	rows, err := q.QueryContext(ctx, text, args...)

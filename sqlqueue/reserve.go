@@ -17,9 +17,6 @@ type receipt struct {
 	// reservedAt, the last time that was confirmed, does so instead.
 	full       bool
 	reservedAt atomic.Int64
-	// settled says that this delivery has ended. After a Return the next one
-	// has the same id and attempts, and must not be hit by a repeated call.
-	settled atomic.Bool
 }
 
 func (r *receipt) fence() fence {

@@ -28,7 +28,7 @@ const (
 type change struct {
 	kind      kind
 	now       int64
-	available int64 // of release and return; -1: as it was
+	available int64 // of release and return
 }
 
 // Delete removes the jobs.
@@ -38,22 +38,25 @@ func (c *Conn) Delete(ctx context.Context, rs []driver.Reservation) error {
 
 // Release makes the jobs available after delay, as new rows with new ids.
 func (c *Conn) Release(ctx context.Context, rs []driver.Reservation, delay time.Duration) error {
-	now := time.Now()
-	err := c.settle(ctx, change{kind: toRelease, now: now.Unix(), available: dueAt(now, delay)}, rs)
-	c.handedBack(rs, err)
-	return err
+	return c.handBack(ctx, toRelease, rs, delay)
 }
 
-// Return makes the jobs available after delay in their place, with the
-// attempt given back.
+// Return is Release with the attempt given back. The new ids keep an old
+// reservation from hitting the next one, which has the same attempts.
 func (c *Conn) Return(ctx context.Context, rs []driver.Reservation, delay time.Duration) error {
+	return c.handBack(ctx, toReturn, rs, delay)
+}
+
+func (c *Conn) handBack(ctx context.Context, k kind, rs []driver.Reservation, delay time.Duration) error {
 	now := time.Now()
-	ch := change{kind: toReturn, now: now.Unix(), available: -1}
-	if delay > 0 {
-		ch.available = dueAt(now, delay)
+	err := c.settle(ctx, change{kind: k, now: now.Unix(), available: dueAt(now, delay)}, rs)
+	told := map[string]bool{}
+	for i, r := range rs {
+		if driver.ItemError(err, i) == nil && !told[r.Queue] {
+			told[r.Queue] = true
+			c.db.Announce(c.topic(r.Queue))
+		}
 	}
-	err := c.settle(ctx, ch, rs)
-	c.handedBack(rs, err)
 	return err
 }
 
@@ -62,7 +65,7 @@ func (c *Conn) Extend(ctx context.Context, rs []driver.Reservation) error {
 	return c.settle(ctx, change{kind: toExtend, now: time.Now().Unix()}, rs)
 }
 
-// settle applies the change and notes in the receipts what happened.
+// settle applies the change and notes what happened.
 func (c *Conn) settle(ctx context.Context, ch change, rs []driver.Reservation) error {
 	if c.closed() {
 		return driver.ErrClosed
@@ -75,8 +78,6 @@ func (c *Conn) settle(ctx context.Context, ch change, rs []driver.Reservation) e
 		switch rc, ok := r.Receipt.(*receipt); {
 		case !ok:
 			errs[i] = fmt.Errorf("sqlqueue: the receipt of job %s is a %T, not one of this driver", r.ID, r.Receipt)
-		case rc.settled.Load():
-			errs[i] = driver.ErrLost
 		default:
 			items, receipts, index = append(items, rc.fence()), append(receipts, rc), append(index, i)
 		}
@@ -92,23 +93,10 @@ func (c *Conn) settle(ctx context.Context, ch change, rs []driver.Reservation) e
 				errs[index[k]] = driver.ErrLost
 			case ch.kind == toExtend:
 				receipts[k].reservedAt.Store(ch.now)
-			default:
-				receipts[k].settled.Store(true)
 			}
 		}
 	}
 	return driver.Outcomes(errs)
-}
-
-// handedBack wakes those who wait for the queues of jobs that became available.
-func (c *Conn) handedBack(rs []driver.Reservation, err error) {
-	told := map[string]bool{}
-	for i, r := range rs {
-		if driver.ItemError(err, i) == nil && !told[r.Queue] {
-			told[r.Queue] = true
-			c.db.Announce(c.topic(r.Queue))
-		}
-	}
 }
 
 // DeleteTx deletes the job of r and runs also in one transaction. also must be
@@ -122,9 +110,6 @@ func (c *Conn) DeleteTx(ctx context.Context, r driver.Reservation, also func(ctx
 	if !ok {
 		return fmt.Errorf("sqlqueue: the receipt of job %s is a %T, not one of this driver", r.ID, r.Receipt)
 	}
-	if rc.settled.Load() {
-		return driver.ErrLost
-	}
 	err := c.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		hit, err := c.flow.settleIn(ctx, c.db.On(tx), change{kind: toDelete}, rc.fence())
 		if err != nil {
@@ -135,9 +120,6 @@ func (c *Conn) DeleteTx(ctx context.Context, r driver.Reservation, also func(ctx
 		}
 		return also(ctx, tx)
 	})
-	if err == nil {
-		rc.settled.Store(true)
-	}
 	if errors.Is(err, driver.ErrLost) {
 		return driver.ErrLost
 	}

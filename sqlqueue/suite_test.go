@@ -1,13 +1,19 @@
 package sqlqueue_test
 
 import (
+	"context"
 	"database/sql"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/driver/drivertest"
+	"github.com/spoolq/spool/internal/testserver"
 	"github.com/spoolq/spool/sqldb"
+	"github.com/spoolq/spool/sqldb/mysql"
+	"github.com/spoolq/spool/sqldb/postgres"
 	"github.com/spoolq/spool/sqldb/schema"
 	"github.com/spoolq/spool/sqldb/sqlite"
 	"github.com/spoolq/spool/sqlqueue"
@@ -92,4 +98,41 @@ func TestSQLite(t *testing.T) {
 		db, err := open()
 		return harness(t, tables(t, db, err), open)
 	})
+}
+
+func TestMySQL(t *testing.T) {
+	dsn := testserver.MySQL(t)
+	drivertest.Run(t, func(t *testing.T) drivertest.Harness {
+		open := func() (*sqldb.DB, error) { return mysql.Open(dsn, nil) }
+		db, err := open()
+		return harness(t, tables(t, db, err), open)
+	})
+}
+
+func TestPostgres(t *testing.T) {
+	dsn := testserver.Postgres(t)
+	drivertest.Run(t, func(t *testing.T) drivertest.Harness {
+		open := func() (*sqldb.DB, error) { return postgres.Open(dsn, nil) }
+		db, err := open()
+		h := harness(t, tables(t, db, err), open)
+		h.Txs = append(h.Txs, pgxTx(dsn))
+		h.WakeWithin = time.Second
+		return h
+	})
+}
+
+func pgxTx(dsn string) drivertest.Tx {
+	return drivertest.Tx{Name: "pgx.Tx", Begin: func(t *testing.T) (any, func() error, func() error) {
+		ctx := context.WithoutCancel(t.Context())
+		conn, err := pgx.Connect(ctx, dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close(ctx) })
+		tx, err := conn.Begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx, func() error { return tx.Commit(ctx) }, func() error { return tx.Rollback(ctx) }
+	}}
 }

@@ -25,8 +25,7 @@ type texts struct {
 	release string // up to the WHERE
 	remove  string
 	extend  string
-	back    string // return, with a new available_at
-	keep    string // return, available_at as it was
+	back    string // return, up to the WHERE
 }
 
 // Conditions of the kinds; the arguments are the queue and a time. A job that
@@ -45,8 +44,7 @@ func newTexts(d *sqldb.Dialect, table string) *texts {
 		release: "INSERT INTO " + t + " (queue, attempts, reserved_at, available_at, created_at, payload) SELECT queue, attempts, NULL, ?, ?, payload FROM " + t,
 		remove:  "DELETE FROM " + t,
 		extend:  "UPDATE " + t + " SET reserved_at = ?",
-		back:    "UPDATE " + t + " SET reserved_at = NULL, attempts = attempts - 1, available_at = ?",
-		keep:    "UPDATE " + t + " SET reserved_at = NULL, attempts = attempts - 1",
+		back:    "INSERT INTO " + t + " (queue, attempts, reserved_at, available_at, created_at, payload) SELECT queue, attempts - 1, NULL, ?, ?, payload FROM " + t,
 	}
 }
 

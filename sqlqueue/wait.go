@@ -15,6 +15,7 @@ import (
 const (
 	shortestPoll = 5 * time.Millisecond
 	longestFile  = 50 * time.Millisecond
+	idleShare    = 6 // of the time that was idle, the part waited before the next look
 )
 
 // activity is what a Conn remembers about one queue.
@@ -65,7 +66,7 @@ func (a *activity) idle() time.Duration {
 
 // Wait returns at once when a push through this database (in any process, on
 // PostgreSQL) came since the last Reserve of these queues, or comes. Otherwise
-// it returns after an eighth of the time that the queues have been idle, at
+// it returns after a sixth of the time that the queues have been idle, at
 // least 5 ms and on SQLite at most 50 ms, and when a delayed job or a lease
 // falls due.
 func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) error {
@@ -80,7 +81,7 @@ func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) err
 	sub := c.db.Signals().Subscribe(topics...)
 	defer sub.Close()
 
-	idle := max * 8
+	idle := max * idleShare
 	for i, q := range queues {
 		a := c.activity(q)
 		if a.pending(c.db.Signals().Version(topics[i])) {
@@ -88,7 +89,7 @@ func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) err
 		}
 		idle = min(idle, a.idle())
 	}
-	d := min(idle/8, max)
+	d := min(idle/idleShare, max)
 	if c.db.Dialect().Name == sqldb.SQLite {
 		d = min(d, longestFile)
 	}

@@ -9,6 +9,12 @@ import (
 	"strings"
 )
 
+// Marshaler is implemented by Go types that know their PHP form.
+type Marshaler interface {
+	// MarshalPHP returns a value that [Append] takes.
+	MarshalPHP() (any, error)
+}
+
 // Encode returns v as PHP's serialize() writes it; see [Append].
 func Encode(v any) (string, error) {
 	b, err := Append(nil, v)
@@ -19,7 +25,8 @@ func Encode(v any) (string, error) {
 // tree, v may hold ordinary Go values: integers and floats of any size, named
 // types, pointers (nil is null), []byte (a string), slices and arrays (a
 // list), and maps with string or integer keys (an array in sorted order).
-// Structs are refused, because their PHP class is unknown: use an *Object.
+// A [Marshaler] is asked for its PHP form; other structs are refused, because
+// their PHP class is unknown: use an *Object.
 //
 // References are numbered anew, so a decoded tree may be changed before it is
 // written. If the error is not nil, dst is returned as it was.
@@ -118,6 +125,13 @@ func (e *encoder) value(v any, depth int) error {
 		e.mark(v, e.n)
 		e.str('E', v.Class+":"+v.Case)
 		e.b = append(e.b, ';')
+	case Marshaler:
+		e.n--
+		form, err := v.MarshalPHP()
+		if err != nil {
+			return err
+		}
+		return e.value(form, depth-1)
 	case *Custom:
 		e.mark(v, e.n)
 		e.str('C', v.Class)

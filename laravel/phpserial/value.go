@@ -142,7 +142,8 @@ type Prop struct {
 	// Visibility is written as part of the name.
 	Visibility Visibility
 	// Class declares a private property; empty for the others. It differs from
-	// the object's for a property that a parent class keeps to itself.
+	// the object's for a property that a parent class keeps to itself. Empty for
+	// a private one, it means the object's when that is written.
 	Class string
 	// Index says that the key is an integer, as some classes with __serialize()
 	// write it; Name holds its digits.
@@ -175,7 +176,7 @@ func (o *Object) prop(name string) *Prop {
 		p := &o.Props[i]
 		switch {
 		case p.Name != name:
-		case p.Visibility != Private || p.Class == o.Class:
+		case p.Visibility != Private || p.Class == o.Class || p.Class == "":
 			return p
 		case parents == nil:
 			parents = p

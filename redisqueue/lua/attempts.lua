@@ -37,9 +37,7 @@ local function value(s, colon)
 end
 
 -- locate returns where the value of the last top-level "attempts" stands, as
--- value does; 0, 0 if there is none. Whatever stands behind the text
--- "attempts" with both quotes is outside of a string (in JSON), so the depth
--- there is what the rest of the document closes.
+-- value does; 0, 0 if there is none.
 local function locate(s)
   local ends, p = {}, 1
   while true do
@@ -47,10 +45,20 @@ local function locate(s)
     if not e then break end
     ends[#ends + 1], p = e, e + 1
   end
+  -- Decoding is the fastest way to know that the only one is at the top level
+  -- (unless the end says so at once). What was decoded is not used further.
+  local only = false
+  if #ends == 1 and not find(s, '^[^{}%[%]\\]*}$', ends[1] + 1) then
+    local ok, doc = pcall(cjson.decode, s)
+    if ok and doc.attempts == nil then return 0, 0 end
+    only = ok
+  end
+  -- Whatever stands behind the text "attempts" with both quotes is outside of
+  -- a string, so the depth there is what the rest of the document closes.
   local depth, rest = 0, #s
   for i = #ends, 1, -1 do
     local e = ends[i]
-    depth, rest = depth + closing(sub(s, e + 1, rest)), e
+    depth, rest = only and 1 or depth + closing(sub(s, e + 1, rest)), e
     if depth == 1 and byte(s, e - 10) ~= 92 then
       local _, colon = find(s, '^[ \t\r\n]*:', e + 1)
       if colon then return value(s, colon) end
@@ -119,10 +127,9 @@ local function raise(s)
   if brace then
     from, to = brace - #digits, brace - 1
   else
-    if not find(s, '^[ \t\r\n]*{') then return s, 0 end
-    brace = string.match(s, '^.*()}[ \t\r\n]*$')
-    if not brace then return s, 0 end
-    if find(s, '\\u00[67]') then
+    brace = byte(s, -1) == 125 and #s or string.match(s, '^.*()}[ \t\r\n]*$')
+    if not brace or not find(s, '^[ \t\r\n]*{') then return s, 0 end
+    if find(s, '\\u006', 1, true) or find(s, '\\u007', 1, true) then
       from, to = scan(s)
     else
       from, to = locate(s)

@@ -256,6 +256,10 @@ func (p *Process) start() (err error) {
 	}
 	if err != nil {
 		p.group.close()
+		// The error of a missing folder names the program.
+		if _, derr := os.Stat(p.spec.Dir); p.spec.Dir != "" && derr != nil {
+			return fmt.Errorf("folder to start in: %w", derr)
+		}
 	}
 	return err
 }

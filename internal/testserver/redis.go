@@ -30,7 +30,7 @@ var redisServer = kind{
 		}
 	},
 	probe: func(s *server) error {
-		command := "INFO server\r\n"
+		command := "PING\r\nINFO server\r\n" // INFO answers while the data is loading, PING doesn't
 		if i := slices.Index(s.args, "--requirepass"); i >= 0 && i+1 < len(s.args) {
 			command = "AUTH " + s.args[i+1] + "\r\n" + command
 		}

@@ -31,7 +31,7 @@ func installMissing(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	fmt.Fprintln(os.Stderr, "testrun: installing", strings.Join(missing, " "))
+	fmt.Fprintln(os.Stderr, "testrun: installing, which takes a minute or two:", strings.Join(missing, " "))
 	if err := apt(ctx, "update"); err != nil {
 		return err
 	}
@@ -54,12 +54,12 @@ func installMissing(ctx context.Context) error {
 	return errors.Join(err, allow())
 }
 
+// apt runs apt-get, whose words matter only when it fails.
 func apt(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet", "--quiet", "-o", "Dpkg::Use-Pty=0"}, args...)...)
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet", "-o", "Dpkg::Use-Pty=0"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("apt-get %s: %w", args[0], err)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
 	}
 	return nil
 }

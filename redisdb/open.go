@@ -113,20 +113,20 @@ func (o *Options) explain(err error) error {
 }
 
 func (o *Options) advice(err error) string {
-	text := err.Error()
+	text := strings.TrimPrefix(err.Error(), "ERR ")
 	has := func(prefix string) bool { return strings.HasPrefix(text, prefix) }
 	var timeout interface{ Timeout() bool }
 	var dns *net.DNSError
 	switch {
-	case has("WRONGPASS"), has("ERR invalid password"):
+	case has("WRONGPASS"), has("invalid password"):
 		return "the password or user name is wrong (REDIS_PASSWORD, REDIS_USERNAME)"
-	case has("NOAUTH"), has("ERR AUTH"), has("ERR HELLO must be called with the client already authenticated"):
+	case has("NOAUTH"):
 		return "it wants a password (REDIS_PASSWORD)"
 	case strings.Contains(text, "without any password configured"):
 		return "it has no password, but one is configured: leave REDIS_PASSWORD empty"
-	case has("ERR DB index is out of range"), has("ERR invalid DB index"):
+	case has("DB index is out of range"), has("invalid DB index"):
 		return "it has no such database: lower REDIS_DB, or raise the server's setting databases"
-	case has("ERR SELECT is not allowed in cluster mode"):
+	case has("SELECT is not allowed in cluster mode"):
 		return "it is a cluster, which has only database 0 (REDIS_DB)"
 	case has("LOADING"):
 		return "it is still reading its data from disk: try again in a moment"

@@ -18,7 +18,7 @@ const (
 func TestSizes(t *testing.T) {
 	repo := loaded(t)
 	for _, p := range repo.packages {
-		if len(p.files) > hardPackageFiles {
+		if len(p.files) > hardPackageFiles && p.path != "cli" { // it has one file per command
 			t.Errorf("package %s has %d files, more than %d", p.path, len(p.files), hardPackageFiles)
 		}
 		for _, f := range p.files {

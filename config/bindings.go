@@ -84,9 +84,9 @@ func bindings() []binding {
 		bind("queue.connections.beanstalkd.host", since("BEANSTALKD_QUEUE_HOST", 11)),
 		bind("queue.connections.beanstalkd.queue", since("BEANSTALKD_QUEUE", 11)),
 		bind("queue.connections.beanstalkd.retry_after", since("BEANSTALKD_QUEUE_RETRY_AFTER", 11)),
-		bind("queue.connections.sqs.key", envName{name: "AWS_ACCESS_KEY_ID", since: Version{5, 8}}, until("SQS_KEY", 5, 7)),
-		bind("queue.connections.sqs.secret", envName{name: "AWS_SECRET_ACCESS_KEY", since: Version{5, 8}}, until("SQS_SECRET", 5, 7)),
-		bind("queue.connections.sqs.region", envName{name: "AWS_DEFAULT_REGION", since: Version{5, 8}}, until("SQS_REGION", 5, 7)),
+		bind("queue.connections.sqs.key", always("AWS_ACCESS_KEY_ID"), until("SQS_KEY", 5, 7)),
+		bind("queue.connections.sqs.secret", always("AWS_SECRET_ACCESS_KEY"), until("SQS_SECRET", 5, 7)),
+		bind("queue.connections.sqs.region", always("AWS_DEFAULT_REGION"), until("SQS_REGION", 5, 7)),
 		bind("queue.connections.sqs.prefix", always("SQS_PREFIX")),
 		bind("queue.connections.sqs.queue", always("SQS_QUEUE")),
 		bind("queue.connections.sqs.suffix", since("SQS_SUFFIX", 7)),
@@ -173,7 +173,7 @@ func (env environ) overlay(v Version, known *node) (*node, []Finding) {
 	out, found := &node{}, []Finding(nil)
 	for _, b := range bindings() {
 		got, f := b.pick(env, v)
-		if f != nil {
+		if f != nil && !strings.Contains(f.Key, queueRedis) { // addQueueRedis tells of those at once
 			found = append(found, *f)
 		}
 		if got.src.Name == "" {

@@ -26,11 +26,11 @@ func (c *completer) complete() (*node, []error) {
 	c.section(tree, "database", "connections", c.database)
 	c.section(tree, "database", "redis", c.redis)
 	c.section(tree, "queue", "connections", func(name string, user *node) *node {
-		return c.byDriver(c.stock.at("queue", "connections", name), user, driverDefaults)
+		return c.byDriver("queue.connections."+name, c.stock.at("queue", "connections", name), user, driverDefaults)
 	})
 	c.section(tree, "cache", "stores", func(name string, user *node) *node {
 		folder := (&stock{v: c.version, root: c.root}).pathOf("storage/framework/cache/data", ".spool/cache")
-		return c.byDriver(c.stock.at("cache", "stores", name), user, func(d string, src Source) *node { return storeDefaults(d, folder, src) })
+		return c.byDriver("cache.stores."+name, c.stock.at("cache", "stores", name), user, func(d string, src Source) *node { return storeDefaults(d, folder, src) })
 	})
 	c.inherit(tree)
 	c.paths(tree, valueOf(&Config{}).Type(), nil)
@@ -49,11 +49,7 @@ func (c *completer) section(tree *node, a, b string, complete func(name string, 
 		}
 		user := c.user.at(a, b, name)
 		if user != nil && user.kind != mapping {
-			if user.null { // name: with nothing behind it
-				user = &node{src: user.src}
-			} else {
-				continue // decoding says what is wrong
-			}
+			continue // decoding says what is wrong
 		}
 		if user == nil {
 			user = &node{}
@@ -64,7 +60,7 @@ func (c *completer) section(tree *node, a, b string, complete func(name string, 
 
 // byDriver lays the user's settings on the stock ones if they are of the same
 // driver, and these on the driver's defaults.
-func (c *completer) byDriver(stock, user *node, defaults func(string, Source) *node) *node {
+func (c *completer) byDriver(key string, stock, user *node, defaults func(string, Source) *node) *node {
 	driver := user.value("driver")
 	if driver == "" || driver == stock.value("driver") {
 		driver = stock.value("driver")
@@ -72,7 +68,7 @@ func (c *completer) byDriver(stock, user *node, defaults func(string, Source) *n
 	}
 	out := defaults(driver, c.src).merge(user)
 	if driver == "" {
-		c.errs = append(c.errs, &Error{user.src, "", "has no driver: say driver: …"})
+		c.errs = append(c.errs, &Error{user.src, key, "has no driver: say driver: …"})
 	}
 	return out
 }
@@ -80,11 +76,15 @@ func (c *completer) byDriver(stock, user *node, defaults func(string, Source) *n
 // database completes a database connection.
 func (c *completer) database(name string, user *node) *node {
 	stock := c.stock.at("database", "connections", name)
+	failed := len(c.errs)
 	parts := c.url(stock.merge(user), "database", "connections", name)
 	if parts != nil {
 		user = user.merge(parts)
 	}
-	out := c.byDriver(stock, user, databaseDefaults)
+	if len(c.errs) > failed && user.value("driver") == "" {
+		return stock.merge(user) // the driver was in the URL
+	}
+	out := c.byDriver("database.connections."+name, stock, user, databaseDefaults)
 	if out.value("driver") == "sqlite" {
 		c.sqliteFile(out)
 	}

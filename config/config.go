@@ -58,9 +58,8 @@ type Config struct {
 	// them.
 	Warnings []Finding `key:"-"`
 
-	origin map[string]Source // by full key, of every value in force
-	shown  map[string]string // by full key, secrets masked
-	order  []string          // keys as Explain lists them
+	values map[string]given // by full key, of every value in force
+	order  []string         // keys as Explain lists them
 }
 
 // App says which application the settings belong to.

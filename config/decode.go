@@ -84,7 +84,7 @@ func (d *decoder) object(v reflect.Value, n *node, key string) {
 	}
 	fields := fieldsOf(v.Type())
 	driver := n.value("driver")
-	d.unknown(n, key, fields, nil)
+	d.unknown(n, key, fields, nil, driver)
 	for i := range fields {
 		f := &fields[i]
 		c := n.at(f.path...)
@@ -116,19 +116,23 @@ func reservedBelow(f *field, fields []field) []string {
 }
 
 // unknown reports the keys of n that no field has, going down the dotted ones.
-func (d *decoder) unknown(n *node, key string, fields []field, prefix []string) {
-	var known []string
-	for _, f := range fields {
+func (d *decoder) unknown(n *node, key string, fields []field, prefix []string, driver string) {
+	var known, fitting []string // fitting the driver
+	for i := range fields {
+		f := &fields[i]
 		if len(f.path) > len(prefix) && slices.Equal(f.path[:len(prefix)], prefix) {
-			if !slices.Contains(known, f.path[len(prefix)]) {
-				known = append(known, f.path[len(prefix)])
+			if k := f.path[len(prefix)]; !slices.Contains(known, k) {
+				known = append(known, k)
+				if f.appliesTo(driver) {
+					fitting = append(fitting, k)
+				}
 			}
 		}
 	}
 	for _, k := range n.keys {
 		c := n.fields[k]
 		if !slices.Contains(known, k) {
-			d.fail(c, key, "unknown key %q%s", k, didYouMean(k, known))
+			d.fail(c, key, "unknown key %q%s", k, didYouMean(k, fitting))
 			continue
 		}
 		sub := append(slices.Clone(prefix), k)
@@ -136,7 +140,7 @@ func (d *decoder) unknown(n *node, key string, fields []field, prefix []string) 
 		switch {
 		case whole:
 		case c.kind == mapping:
-			d.unknown(c, join(key, k), fields, sub)
+			d.unknown(c, join(key, k), fields, sub, driver)
 		case !c.null:
 			d.fail(c, join(key, k), "must be a mapping (key: value), not %s", c.kind)
 		}
@@ -155,7 +159,7 @@ func (d *decoder) value(v reflect.Value, n *node, key string, f *field, reserved
 		d.sequence(v, n, key)
 	default:
 		if d.leaf(v, n, key, f) {
-			d.cfg.note(key, n, f.secret)
+			d.cfg.note(key, n, f)
 		}
 	}
 }
@@ -174,6 +178,10 @@ func (d *decoder) named(v reflect.Value, n *node, key string, reserved []string)
 			continue
 		}
 		c := n.fields[name]
+		if name == "" || strings.ContainsAny(name, ".[] \t\n") {
+			d.fail(c, key, "%.40q is no good name: leave out dots, brackets and spaces", name)
+			continue
+		}
 		item := reflect.New(v.Type().Elem().Elem())
 		item.Elem().FieldByName("Name").SetString(name)
 		d.object(item.Elem(), c, join(key, name))
@@ -223,6 +231,10 @@ func (d *decoder) leaf(v reflect.Value, n *node, key string, f *field) bool {
 		d.fail(n, key, "%s", wrong)
 		return false
 	}
+	if strings.HasSuffix(key, ".port") && !isPort(n.text) {
+		d.fail(n, key, "%.60q is no port: 1 to 65535", n.text)
+		return false
+	}
 	if enum := f.tag.Get("enum"); enum != "" && n.text != "" {
 		if known := strings.Split(enum, ","); !slices.Contains(known, n.text) {
 			d.fail(n, key, "unknown %s %q%s%s", f.path[len(f.path)-1], n.text, foreignName(n.text), didYouMean(n.text, known))
@@ -254,7 +266,7 @@ func (d *decoder) listLeaf(v reflect.Value, n *node, key string, f *field) bool 
 	for i, item := range items {
 		at := fmt.Sprintf("%s[%d]", key, i)
 		if item.kind != scalar || item.null {
-			d.fail(item, at, "must be a single value")
+			d.fail(item, at, "must be a single value (in quotes if it holds a colon)")
 			return false
 		}
 		if !d.leaf(out.Index(i), item, at, f) {

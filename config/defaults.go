@@ -12,7 +12,7 @@ import (
 type stock struct {
 	v    Version
 	root string // the application's folder, absolute
-	name string // APP_NAME, "" if unset
+	name string // what prefixes are made from
 	src  Source
 	tree *node
 }
@@ -27,7 +27,8 @@ func defaultSource(v Version) Source {
 	return Source{Kind: FromDefault, Name: "Laravel " + v.String()}
 }
 
-// stockTree returns the defaults of a version; name is APP_NAME.
+// stockTree returns the defaults of a version; name is what
+// prefixes are made from.
 func stockTree(v Version, root, name string) *node {
 	s := &stock{v: v, root: root, name: name, src: defaultSource(v), tree: &node{}}
 	s.set("laravel", v.String())
@@ -166,17 +167,21 @@ func cachePrefix(v Version, app string) string {
 	return slug(app, '-') + "-cache-"
 }
 
-// prefixName is the name that prefixes are made from: env('APP_NAME',
-// 'laravel').
-func (s *stock) prefixName() string {
-	if s.name == "" {
-		return "laravel"
+// otherCachePrefix is otherRedisPrefix for cache.prefix.
+func otherCachePrefix(v Version, app string) (prefix string, ok bool) {
+	switch {
+	case v.Major == 9:
+		return slug(app, '_') + "_cache", true
+	case v.Major == 12:
+		return slug(app, '-') + "-cache-", true
+	case v.Major >= newestMajor:
+		return slug(app, '_') + "_cache_", true
 	}
-	return s.name
+	return "", false
 }
 
 func (s *stock) redis() {
-	s.set("database.redis.options.prefix", redisPrefix(s.v, s.prefixName()))
+	s.set("database.redis.options.prefix", redisPrefix(s.v, s.name))
 	if s.laravel() && !s.v.Before(5, 8) {
 		s.set("database.redis.options.cluster", "redis")
 	}
@@ -190,7 +195,7 @@ func (s *stock) cache() {
 		def = "file"
 	}
 	s.set("cache.default", def)
-	s.set("cache.prefix", cachePrefix(s.v, s.prefixName()))
+	s.set("cache.prefix", cachePrefix(s.v, s.name))
 	for _, name := range []string{"array", "null", "file", "database", "redis"} {
 		s.set("cache.stores."+name+".driver", name)
 	}

@@ -20,6 +20,7 @@ type dotenvEntry struct {
 	name  string
 	value string // before ${NAME} is resolved
 	vars  []int  // offsets in value where a "$" stands for itself or a ${NAME}
+	unset bool   // a name without "=", which takes an earlier value back
 	line  int    // 1 is the first
 }
 
@@ -37,8 +38,7 @@ var (
 	dotenvBreak = regexp.MustCompile(`\r\n|\n|\r`)
 )
 
-// parseDotenv splits a .env file into its assignments. A name without "=" is
-// left out, as it sets nothing.
+// parseDotenv splits a .env file into its assignments.
 func parseDotenv(content string) ([]dotenvEntry, error) {
 	var entries []dotenvEntry
 	content = strings.TrimPrefix(content, "\ufeff")
@@ -47,7 +47,7 @@ func parseDotenv(content string) ([]dotenvEntry, error) {
 		return nil, err
 	}
 	for _, l := range lines {
-		name, value, found := strings.Cut(l.text, "=")
+		name, value, found := strings.Cut(l.text, "=") // value is "" if it isn't
 		if found {
 			name, value = phpTrim(name), phpTrim(value)
 		}
@@ -58,10 +58,7 @@ func parseDotenv(content string) ([]dotenvEntry, error) {
 		if !ok {
 			return nil, &dotenvError{l.line, "no name of a variable: a line is NAME=value, NAME of letters, digits, _ and ."}
 		}
-		if !found {
-			continue
-		}
-		e := dotenvEntry{name: name, line: l.line}
+		e := dotenvEntry{name: name, line: l.line, unset: !found}
 		if msg := e.parseValue(value); msg != "" {
 			return nil, &dotenvError{l.line, name + ": " + msg}
 		}
@@ -179,6 +176,11 @@ func (e *dotenvEntry) parseValue(raw string) string {
 				state = inSpace
 			default:
 				put(c, inUnquoted)
+				// A run of form feeds in front is one piece to phpdotenv.
+				for c == '\f' && b.Len() == i+1 && i+1 < len(raw) && phpSpace(raw[i+1]) && raw[i+1] != '\n' && raw[i+1] != '\r' {
+					i++
+					b.WriteByte(raw[i])
+				}
 			}
 		case inSingle:
 			if c == '\'' {

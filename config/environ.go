@@ -49,6 +49,10 @@ func (env environ) addFile(path, shown string) error {
 		if v, ok := env[e.name]; ok && v.src.File == "" {
 			continue
 		}
+		if e.unset {
+			delete(env, e.name)
+			continue
+		}
 		v := e.resolve(func(name string) (string, bool) { x, ok := env[name]; return x.value, ok })
 		env[e.name] = variable{v, Source{Kind: FromEnv, Name: e.name, File: shown, Line: e.line}}
 	}

@@ -4,31 +4,44 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
+
+// given is a value in force as its source has it.
+type given struct {
+	n      *node
+	secret string // how it is masked: "", "true" or "url"
+	typ    reflect.Type
+}
 
 // Explain lists every setting in force with where it came from, in the order
 // of [Config]; secrets are masked.
 func (c *Config) Explain() []Setting {
 	out := make([]Setting, 0, len(c.order))
 	for _, key := range c.order {
-		out = append(out, Setting{key, c.shown[key], c.origin[key]})
+		v := c.values[key]
+		out = append(out, Setting{key, show(v.n, v.secret), v.n.src})
 	}
 	return out
 }
 
 // Source says where a setting came from, e.g. of
 // "queue.connections.redis.retry_after"; the zero Source if it isn't set.
-func (c *Config) Source(key string) Source { return c.origin[key] }
+func (c *Config) Source(key string) Source {
+	if v, ok := c.values[key]; ok {
+		return v.n.src
+	}
+	return Source{}
+}
 
-// note records where a value came from and how it is shown.
-func (c *Config) note(key string, n *node, secret string) {
-	if _, ok := c.origin[key]; !ok {
+// note records where a value came from.
+func (c *Config) note(key string, n *node, f *field) {
+	if _, ok := c.values[key]; !ok {
 		c.order = append(c.order, key)
 	}
-	c.origin[key] = n.src
-	c.shown[key] = show(n, secret)
+	c.values[key] = given{n, f.secret, f.typ}
 }
 
 func show(n *node, secret string) string {
@@ -76,8 +89,11 @@ func (c *Config) Connection(name string) (*Connection, error) {
 func (c *Config) references() []error {
 	var errs []error
 	check := func(key, name, kind string, known []string) {
+		if kind == "database" && name == c.DefaultDatabase && key != "database.default" {
+			return // told once
+		}
 		if name != "" && !slices.Contains(known, name) {
-			errs = append(errs, &Error{c.origin[key], key, fmt.Sprintf("there is no %s %q%s%s", kind, name, foreignName(name), didYouMean(name, known))})
+			errs = append(errs, &Error{c.Source(key), key, fmt.Sprintf("there is no %s %q%s%s", kind, name, foreignName(name), didYouMean(name, known))})
 		}
 	}
 	conns, dbs := slices.Sorted(maps.Keys(c.Connections)), slices.Sorted(maps.Keys(c.Databases))
@@ -91,7 +107,7 @@ func (c *Config) references() []error {
 		}
 	}
 	if c.Default == "" {
-		errs = append(errs, &Error{c.origin["queue.default"], "queue.default", "is empty: name a connection" + didYouMean("", conns)})
+		errs = append(errs, &Error{c.Source("queue.default"), "queue.default", "is empty: name a connection" + didYouMean("", conns)})
 	} else if _, err := c.Connection(""); err != nil {
 		check("queue.default", c.Default, "connection", conns)
 	}
@@ -102,7 +118,7 @@ func (c *Config) references() []error {
 	on("queue.failed.database", c.Failed.Database, c.Failed.Driver)
 	on("queue.batching.database", c.Batching.Database, "database")
 	if c.Cache.Default == "" {
-		errs = append(errs, &Error{c.origin["cache.default"], "cache.default", "is empty: name a store" + didYouMean("", stores)})
+		errs = append(errs, &Error{c.Source("cache.default"), "cache.default", "is empty: name a store" + didYouMean("", stores)})
 	}
 	check("cache.default", c.Cache.Default, "cache store", stores)
 	for _, name := range stores {
@@ -123,10 +139,10 @@ func (c *Config) references() []error {
 func (c *Config) jobErrors(i int) []error {
 	j, key := &c.Jobs[i], fmt.Sprintf("jobs[%d]", i)
 	var errs []error
-	src := c.origin[key+".name"]
+	src := c.Source(key + ".name")
 	if len(j.Names) == 0 {
 		for _, k := range []string{".command", ".shell", ".url"} {
-			if s, ok := c.origin[key+k]; ok {
+			if s := c.Source(key + k); s != (Source{}) {
 				src = s
 			}
 		}
@@ -142,7 +158,7 @@ func (c *Config) jobErrors(i int) []error {
 		errs = append(errs, &Error{src, key, "needs exactly one of command, shell and url"})
 	}
 	if j.URL != "" && !strings.HasPrefix(j.URL, "http://") && !strings.HasPrefix(j.URL, "https://") {
-		errs = append(errs, &Error{c.origin[key+".url"], key + ".url", "must start with http:// or https://"})
+		errs = append(errs, &Error{c.Source(key + ".url"), key + ".url", "must start with http:// or https://"})
 	}
 	return errs
 }

@@ -71,6 +71,7 @@ type loader struct {
 	flags    *node
 	version  Version
 	warnings []Finding
+	errs     []error
 }
 
 func (l *loader) warn(key string, src Source, format string, args ...any) {
@@ -139,9 +140,12 @@ func (l *loader) read() error {
 		content, err := readSmall(l.file)
 		if err != nil {
 			errs = append(errs, missing(err, "the configuration file"))
-		} else if tree, err := readYAML(l.shown(l.file), content, l.env); err != nil {
+		} else if tree, err := readYAML(l.shown(l.file), content, l.env); tree == nil {
 			errs = append(errs, err)
 		} else {
+			// What is wrong with single values is told together with whatever
+			// else is wrong.
+			l.errs = append(l.errs, flatten(err)...)
 			l.yaml = tree.prune(nil)
 		}
 	}
@@ -170,15 +174,14 @@ func missing(err error, what string) error {
 // build merges the layers and gives them their types.
 func (l *loader) build() (*Config, error) {
 	if err := l.findVersion(); err != nil {
-		return nil, err
+		l.errs = append(l.errs, err)
 	}
 	written := l.yaml.merge(l.flags)
 	env := l.env
 	if s := written.value("stock_env"); s != "" && slices.Contains([]string{"false", "no", "off", "0"}, strings.ToLower(s)) {
 		env = env.only("SPOOL_")
 	}
-	name := first(l.flags.value("app", "name"), env.word("APP_NAME"), l.yaml.value("app", "name"))
-	stock := stockTree(l.version, l.root, name)
+	stock := stockTree(l.version, l.root, l.appName(env, written))
 	over, found := env.overlay(l.version, stock.merge(written))
 	l.warnings = append(append(l.warnings, found...), l.env.unknownVars()...)
 	l.addQueueRedis(over, stock)
@@ -187,13 +190,29 @@ func (l *loader) build() (*Config, error) {
 	return l.finish(stock, user)
 }
 
+// appName is the name that prefixes are made from: env('APP_NAME', 'laravel'),
+// where an empty name is a name.
+func (l *loader) appName(env environ, written *node) string {
+	n := l.flags.at("app", "name")
+	if n == nil {
+		if _, ok := env["APP_NAME"]; ok {
+			return env.word("APP_NAME")
+		}
+		n = written.at("app", "name")
+	}
+	if n == nil || n.kind != scalar {
+		return "laravel"
+	}
+	return n.text
+}
+
 // finish completes the settings that the user gave upon the stock ones.
 func (l *loader) finish(stock, user *node) (*Config, error) {
 	c := &completer{loader: l, stock: stock, user: user, src: defaultSource(l.version)}
 	tree, errs := c.complete()
 	tree.setKey("laravel", text(l.version.String(), l.versionSource()))
-	cfg := &Config{origin: map[string]Source{}, shown: map[string]string{}}
-	d := &decoder{cfg: cfg, errs: errs}
+	cfg := &Config{values: map[string]given{}}
+	d := &decoder{cfg: cfg, errs: append(l.errs, errs...)}
 	d.object(valueOf(cfg), tree, "")
 	if len(d.errs) == 0 {
 		d.errs = append(d.errs, cfg.references()...)
@@ -205,6 +224,17 @@ func (l *loader) finish(stock, user *node) (*Config, error) {
 	l.slugWarning(cfg)
 	cfg.Warnings = l.warnings
 	return cfg, nil
+}
+
+// flatten takes joined errors apart.
+func flatten(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what Join made
+		return j.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 // bySource sorts errors by file and line.
@@ -236,7 +266,7 @@ func (l *loader) addQueueRedis(over, stock *node) {
 		q.put("database", text("3", Source{Kind: FromDefault, Name: "REDIS_QUEUE_DB"}))
 	}
 	stock.set(text(queueRedis, src), "queue", "connections", "redis", "connection")
-	l.warn("database.redis."+queueRedis, src, "%s describes a Redis connection of its own, %s, which the queue connection redis uses unless REDIS_QUEUE_CONNECTION names another; its database is 3 unless REDIS_QUEUE_DB says otherwise", src.Name, queueRedis)
+	l.warn("database.redis."+queueRedis, src, "%s is not read by a stock Laravel: it is taken to describe a Redis connection of its own, %s, which the queue connection redis uses unless REDIS_QUEUE_CONNECTION names another; its database is 3 unless REDIS_QUEUE_DB says otherwise", src.Name, queueRedis)
 }
 
 // addDatabaseURL gives the URL in the environment to the default database.

@@ -52,6 +52,8 @@ func (n *node) prune(path []string) *node {
 		t := keyType(p)
 		switch {
 		case c.kind != scalar || t == nil:
+		case c.null && t.Kind() == reflect.Struct && len(p) > 1 && isNamed(p):
+			c = &node{src: c.src} // "name:" with nothing behind it
 		case c.null && (k == "driver" || k == "default" && len(p) == 2):
 			c = text("null", c.src)
 		case c.null && t.Kind() != reflect.Pointer && t.Kind() != reflect.String && t.Kind() != reflect.Slice,
@@ -61,6 +63,12 @@ func (n *node) prune(path []string) *node {
 		out.put(k, c)
 	}
 	return out
+}
+
+// isNamed says whether a path ends in a name that the user chose.
+func isNamed(path []string) bool {
+	t := keyType(path[:len(path)-1])
+	return t != nil && t.Kind() == reflect.Map
 }
 
 // KeyInfo describes one setting, for documentation.

@@ -58,8 +58,8 @@ func (l *loader) slugWarning(cfg *Config) {
 			continue
 		}
 		for _, key := range []string{"database.redis.options.prefix", "cache.prefix"} {
-			if cfg.origin[key].Kind == FromDefault {
-				l.warn(key, cfg.origin[key], "%q is made from an application name with letters that Laravel may spell otherwise: set REDIS_PREFIX and CACHE_PREFIX", cfg.shown[key])
+			if cfg.Source(key).Kind == FromDefault {
+				l.warn(key, cfg.Source(key), "is made from an application name with letters that Laravel may spell otherwise: set REDIS_PREFIX and CACHE_PREFIX")
 			}
 		}
 		return

@@ -10,14 +10,15 @@ const (
 	FromFlag    Kind = "flag"
 	FromEnv     Kind = "env"
 	FromFile    Kind = "file"
+	FromApp     Kind = "application" // it said so itself, see [FromLaravel]
 	FromDefault Kind = "default"
 )
 
 // Source says where a value came from.
 type Source struct {
 	Kind Kind
-	// Name is the flag (--timeout), the variable (REDIS_HOST) or whose default
-	// it is (Laravel 11).
+	// Name is the flag (--timeout), the variable (REDIS_HOST), the key of PHP's
+	// configuration, or whose default it is (Laravel 11).
 	Name string
 	// File and Line are where it is written; File is empty for flags, variables
 	// of the process and defaults.
@@ -39,6 +40,8 @@ func (s Source) String() string {
 		return at
 	case s.Kind == FromEnv && at != "":
 		return "env " + s.Name + " (" + at + ")"
+	case s.Kind == FromApp:
+		return "config('" + s.Name + "')"
 	case s.Kind == FromDefault && s.Name != "":
 		return "default (" + s.Name + ")"
 	case s.Kind == FromDefault:

@@ -2,6 +2,7 @@ package laravel_test
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,47 @@ func TestChainOfLaravel8(t *testing.T) {
 	batched, err := laravel.CommandOf(decodeKind(t, f, "mysql", "batch-chain"))
 	if err != nil || batched.BatchID() == "" {
 		t.Errorf("batch id %q, %v", batched.BatchID(), err)
+	}
+}
+
+var signature = regexp.MustCompile(`\\"(self|hash)\\";s:\d+:\\"[^"]*"`)
+
+// Workers of Laravel 8 ran these chains; each payload but the first of a chain
+// is what a worker pushed when the one before had succeeded.
+func TestNextIsWhatAWorkerOfLaravel8Pushed(t *testing.T) {
+	f := newFormat(t, &laravel.Options{Version: 8})
+	var kind string
+	var before *laravel.Command
+	compared := 0
+	for _, in := range recorded(t, "chains") {
+		p, err := f.Decode([]byte(in.Payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in.Kind == kind {
+			next, err := before.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := draftOf(t, p)
+			d.Data = next
+			got, err := f.Encode(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// PHP signs a closure anew; the bytes that we keep are signed too.
+			if d := cmp.Diff(signature.ReplaceAllString(in.Payload, ""), signature.ReplaceAllString(string(got), "")); d != "" {
+				t.Errorf("%s after %s: (-want +got)\n%s", next.Class, before.Class, d)
+			}
+			compared++
+		}
+		kind = in.Kind
+		if before, err = laravel.CommandOf(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if compared != 3 {
+		t.Errorf("compared %d links, want 3", compared)
 	}
 }
 

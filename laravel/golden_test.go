@@ -34,7 +34,16 @@ type pushed struct{ Kind, Payload string }
 // kind of job.
 func pushes(t testing.TB, backend string) []pushed {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", "laravel8", backend+".jsonl"))
+	all := recorded(t, backend)
+	if len(all) < 40 {
+		t.Fatalf("only %d payloads", len(all))
+	}
+	return all
+}
+
+func recorded(t testing.TB, name string) []pushed {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", "laravel8", name+".jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +56,6 @@ func pushes(t testing.TB, backend string) []pushed {
 			t.Fatal(err)
 		}
 		all = append(all, p)
-	}
-	if len(all) < 40 {
-		t.Fatalf("only %d payloads", len(all))
 	}
 	return all
 }

@@ -99,27 +99,34 @@ func into(src, v any, php bool) error {
 	if dst.Kind() != reflect.Pointer || dst.IsNil() {
 		return fail("can't store in a %T: it must be a pointer that is not nil", v)
 	}
-	a := &assigner{walk: newWalk(), php: php}
+	a := &assigner{php: php}
 	return a.value(dst.Elem(), src)
 }
 
 // The bounds of a walk. References make a small input a large tree.
 const (
-	maxDepth = 5000
-	maxWork  = 1 << 21
+	maxDepth  = 5000
+	maxUnfold = 1 << 18
 )
 
 // walk bounds the way through a tree and finds circles.
 type walk struct {
-	work int
-	path []any // identities of the nodes that contain the current one
+	path   []step // to the current node
+	refs   int    // steps of path that are references
+	unfold int    // values seen again through a reference
 }
 
-func newWalk() walk { return walk{work: maxWork} }
+type step struct {
+	id  any
+	ref bool
+}
 
-// spend takes n units of work.
+// spend counts n values.
 func (w *walk) spend(n int) error {
-	if w.work -= n; w.work < 0 {
+	if w.refs == 0 {
+		return nil
+	}
+	if w.unfold += n; w.unfold > maxUnfold {
 		return fail("the references of this value unfold to too much data")
 	}
 	return nil
@@ -132,7 +139,7 @@ func (w *walk) circle(src any) bool {
 		return false
 	}
 	id, ref := n.Identity()
-	return ref && slices.Contains(w.path, id)
+	return ref && slices.ContainsFunc(w.path, func(s step) bool { return s.id == id })
 }
 
 // enter steps into n, which is no circle. Unless it fails, leave must follow.
@@ -140,12 +147,21 @@ func (w *walk) enter(n Node) error {
 	if len(w.path) >= maxDepth {
 		return fail("nested too deep")
 	}
-	id, _ := n.Identity()
-	w.path = append(w.path, id)
+	id, ref := n.Identity()
+	w.path = append(w.path, step{id, ref})
+	if ref {
+		w.refs++
+	}
 	return nil
 }
 
-func (w *walk) leave() { w.path = w.path[:len(w.path)-1] }
+func (w *walk) leave() {
+	last := len(w.path) - 1
+	if w.path[last].ref {
+		w.refs--
+	}
+	w.path = w.path[:last]
+}
 
 // nodeOf returns src as a Node, or nil if it is none.
 func nodeOf(src any) Node {

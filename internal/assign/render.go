@@ -15,8 +15,7 @@ const maxRendered = 64 << 20
 // text, other objects their properties, whatever their class; bytes that are
 // not UTF-8 become U+FFFD; NAN and INF, which JSON doesn't have, become text.
 func Render(src any) ([]byte, error) {
-	w := newWalk()
-	return render(nil, src, &w)
+	return render(nil, src, new(walk))
 }
 
 func render(dst []byte, src any, w *walk) ([]byte, error) {

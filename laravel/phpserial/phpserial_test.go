@@ -211,8 +211,8 @@ func TestAppendGoValues(t *testing.T) {
 }
 
 func TestAppendRefuses(t *testing.T) {
-	circle := []any{nil}
-	circle[0] = circle
+	circle := []any{nil, nil}
+	circle[0], circle[1] = circle, circle
 	around := &phpserial.Object{Class: "A"}
 	around.Set("me", around)
 	for _, v := range []any{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ func (native) Encode(d *Draft) ([]byte, error) {
 	if display == "" {
 		display, _, _ = strings.Cut(d.Name, "@")
 	}
+	e.extra = d.Extra
 	e.str("uuid", d.UUID)
 	e.str("displayName", display)
 	e.str("job", d.Name)
@@ -44,7 +46,10 @@ func (native) Encode(d *Draft) ([]byte, error) {
 		e.raw("delay", "null")
 	}
 	for _, k := range sortedKeys(d.Extra) {
-		e.val(k, d.Extra[k])
+		if !slices.Contains(e.written, k) && k != "id" && k != "attempts" {
+			e.extra = nil
+			e.val(k, d.Extra[k])
+		}
 	}
 	if e.err != nil {
 		return nil, fmt.Errorf("encode %q: %w", e.key, e.err)
@@ -57,6 +62,20 @@ type envelope struct {
 	b   []byte
 	key string
 	err error
+	// extra replaces keys that are written; written lists those of its keys.
+	extra   map[string]any
+	written []string
+}
+
+// replaced writes the key from extra if it is there.
+func (e *envelope) replaced(key string) bool {
+	v, ok := e.extra[key]
+	if ok && key != "id" && key != "attempts" && !slices.Contains(e.written, key) {
+		e.written = append(e.written, key)
+		e.val(key, v)
+		return true
+	}
+	return false
 }
 
 func (e *envelope) name(key string) {
@@ -72,14 +91,24 @@ func (e *envelope) name(key string) {
 	e.b = append(e.b, ':')
 }
 
-func (e *envelope) raw(key, json string) { e.name(key); e.b = append(e.b, json...) }
+func (e *envelope) raw(key, json string) {
+	if !e.replaced(key) {
+		e.name(key)
+		e.b = append(e.b, json...)
+	}
+}
 
 func (e *envelope) num(key string, n int64) {
-	e.name(key)
-	e.b = strconv.AppendInt(e.b, n, 10)
+	if !e.replaced(key) {
+		e.name(key)
+		e.b = strconv.AppendInt(e.b, n, 10)
+	}
 }
 
 func (e *envelope) str(key, s string) {
+	if e.replaced(key) {
+		return
+	}
 	e.name(key)
 	b, err := phpjson.AppendString(e.b, s)
 	e.b = b
@@ -87,6 +116,9 @@ func (e *envelope) str(key, s string) {
 }
 
 func (e *envelope) val(key string, v any) {
+	if e.replaced(key) {
+		return
+	}
 	e.name(key)
 	b, err := phpjson.Append(e.b, v)
 	e.b = b

@@ -150,3 +150,15 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestExtraReplacesKeysButNotTheBackends(t *testing.T) {
+	got, err := spool.Native.Encode(&spool.Draft{
+		Name: "n", Data: 1, Created: noon, CountsInBody: true, ID: "x",
+		Extra: map[string]any{"displayName": "N", "timeout": 5, "attempts": 9, "z": true},
+	})
+	want := `{"uuid":"","displayName":"N","job":"n","maxTries":null,"maxExceptions":null,"failOnTimeout":false,"backoff":null,` +
+		`"timeout":5,"data":1,"createdAt":1795174122,"id":"x","attempts":0,"delay":null,"z":true}`
+	if err != nil || string(got) != want {
+		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+	}
+}

@@ -22,8 +22,9 @@ type Draft struct {
 	Created time.Time
 	// CountsInBody says that the backend counts attempts in the payload.
 	CountsInBody bool
-	// Extra holds further top-level keys, e.g. tags or a trace context; they
-	// may replace keys the format writes. Encoded in sorted order.
+	// Extra holds further top-level keys, e.g. tags or a trace context, in sorted
+	// order behind the others. They replace keys that the format writes, but
+	// never id and attempts, which belong to the backend.
 	Extra map[string]any
 }
 

@@ -95,7 +95,9 @@ func (b *answering) take(a phpArray, key string) {
 			}
 			continue
 		}
-		b.tree.set(phpScalar(a[k], src), p...)
+		if v := phpScalar(a[k], src); v.null || v.text != "" { // PHP's way to leave it out
+			b.tree.set(v, p...)
+		}
 	}
 }
 
@@ -249,7 +251,11 @@ func (b *answering) redis(r phpArray) {
 			n := c.sub(k)
 			if h := n.text("host"); h != "" {
 				nodes = append(nodes, h+":"+phpScalar(n["port"], Source{}).text)
-				b.take(phpArray{"password": n["password"], "username": n["username"]}, key+"."+name)
+				for _, k := range []string{"username", "password"} {
+					if s := n.text(k); s != "" {
+						b.set(join(key, name, k), s)
+					}
+				}
 			}
 		}
 		if len(nodes) > 0 {

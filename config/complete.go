@@ -113,7 +113,7 @@ func (c *completer) url(n *node, path ...string) *node {
 		// Parameters of the query that Spool has no setting for are for PHP's
 		// driver.
 		if k == "driver" || keyType(append(slices.Clone(path), k)) != nil {
-			out.put(k, text(v, u.src))
+			out.put(k, &node{kind: scalar, text: v, part: true, src: u.src})
 		}
 	}
 	return out
@@ -125,7 +125,7 @@ func (c *completer) sqliteFile(n *node) {
 	if db == nil || db.kind != scalar || db.text == "" || db.text == ":memory:" || strings.HasPrefix(db.text, "file:") {
 		return
 	}
-	n.put("database", text(c.abs(db), db.src))
+	n.put("database", &node{kind: scalar, text: c.abs(db), part: db.part, src: db.src})
 }
 
 // abs resolves a path relative to the file it was written in.
@@ -156,7 +156,7 @@ func (c *completer) redis(name string, user *node) *node {
 				c.fail(n.child("url"), "database.redis."+name+".url", "has the scheme %q: write redis://, rediss:// or unix://", d.text)
 			}
 			if d.text == "unix" && parts.child("database") != nil {
-				parts.put("unix_socket", text("/"+parts.value("database"), d.src))
+				parts.put("unix_socket", &node{kind: scalar, text: "/" + parts.value("database"), part: true, src: d.src})
 				parts.remove("database")
 			}
 		}
@@ -270,7 +270,7 @@ func (c *completer) paths(n *node, t reflect.Type, at []string) {
 		for _, f := range fieldsOf(t) {
 			child := n.at(f.path...)
 			if f.tag.Get("path") != "" && child != nil && child.kind == scalar && child.text != "" {
-				n.set(text(c.abs(child), child.src), f.path...)
+				n.set(&node{kind: scalar, text: c.abs(child), part: child.part, src: child.src}, f.path...)
 				continue
 			}
 			c.paths(child, f.typ, append(at, f.path...))

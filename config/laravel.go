@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -142,27 +143,25 @@ func (l *loader) fromEnv(opts *LaravelOptions, out *Laravel) (*Config, error) {
 // render makes the spool.yaml, and makes sure that reading it gives the same
 // settings.
 func (l *Laravel) render(from *loader) {
-	var unset []string
+	unset := environ{}
 	opts := &RenderOptions{
 		Keep: func(key string) bool { return keepForLaravel(l.Config, key, l.Asked) },
 		Variable: func(key, secret string) (string, bool) {
 			name, set := from.env.holding(key, secret)
 			if !set {
-				unset = append(unset, name)
+				unset[name] = variable{secret, Source{Kind: FromEnv, Name: name}}
 			}
 			return name, set
 		},
 	}
 	yaml := l.Config.Render(opts)
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(unset))) {
+	for _, name := range unset.names() {
 		l.note("Set the variable %s: a secret that was in no variable, and is not copied into the file.", name)
 	}
-	if changed := from.reread(l.Config, yaml); len(changed) > 0 {
+	if changed := from.reread(l.Config, yaml, unset); len(changed) > 0 {
 		l.note("Some of Laravel's variables mean something else to this application than to a stock one (%s), so stock_env is off: the environment counts only where the file says ${NAME}.", strings.Join(changed, ", "))
 		l.Config.StockEnv = false
 		l.Config.values["stock_env"] = given{text("false", Source{Kind: FromApp, Name: "env"}), "", keyType([]string{"stock_env"})}
-		unset = nil
-		yaml = l.Config.Render(opts)
 	}
 	head := "Settings of the Laravel application " + l.Config.App.Name + ", for Spool. Secrets stay in the environment."
 	for _, n := range l.Notes {
@@ -172,14 +171,17 @@ func (l *Laravel) render(from *loader) {
 	l.YAML = l.Config.Render(opts)
 }
 
-// reread loads a rendered file with the application's environment and returns
-// the keys that come out otherwise than in cfg.
-func (l *loader) reread(cfg *Config, content []byte) []string {
-	tree, err := readYAML("spool.yaml", content, l.env)
+// reread loads a rendered file with the application's environment, and with
+// the variables that are still to be set, and returns the variables that make
+// it come out otherwise than cfg.
+func (l *loader) reread(cfg *Config, content []byte, unset environ) []string {
+	env := maps.Clone(l.env)
+	maps.Copy(env, unset)
+	tree, err := readYAML("spool.yaml", content, env)
 	if err != nil {
-		return nil // variables still to be set
+		return []string{err.Error()}
 	}
-	again := &loader{opts: l.opts, dir: l.dir, root: l.root, dirs: l.dirs, env: l.env, yaml: tree.prune(nil), flags: &node{}}
+	again := &loader{opts: l.opts, dir: l.dir, root: l.root, dirs: l.dirs, env: env, yaml: tree.prune(nil), flags: &node{}}
 	got, err := again.build()
 	if err != nil {
 		return []string{err.Error()}
@@ -216,11 +218,13 @@ func keepForLaravel(c *Config, key string, asked bool) bool {
 }
 
 // holding finds the variable that holds a secret: the stock one of its key, else
-// any with that very value, else the stock one's name, unset.
+// any with that very value, else a name that is free.
 func (env environ) holding(key, secret string) (name string, set bool) {
 	name = variableFor(key)
 	if env.word(name) == secret {
 		return name, true
+	} else if env.has(name) {
+		name = plainVariable(key)
 	}
 	if len(secret) >= 6 {
 		for _, n := range env.names() {

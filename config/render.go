@@ -43,7 +43,7 @@ func (c *Config) Render(o *RenderOptions) []byte {
 	}
 	tree := &node{}
 	for _, key := range c.order {
-		if r.opts.Keep(key) {
+		if r.opts.Keep(key) && !c.values[key].n.part {
 			tree.set(&node{kind: sequence, text: key}, renderPath(key)...)
 		}
 	}
@@ -198,5 +198,10 @@ func variableFor(key string) string {
 			return b.names[0].name
 		}
 	}
+	return plainVariable(key)
+}
+
+// plainVariable makes a variable's name from a key.
+func plainVariable(key string) string {
 	return strings.Trim(regexp.MustCompile(`[^A-Z0-9]+`).ReplaceAllString(strings.ToUpper(key), "_"), "_")
 }

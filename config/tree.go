@@ -11,6 +11,7 @@ type node struct {
 	kind   nodeKind
 	text   string // of a scalar, as written
 	null   bool   // of a scalar
+	part   bool   // of a URL that is a setting of its own
 	list   []*node
 	keys   []string // of a mapping, in order
 	fields map[string]*node

@@ -26,8 +26,8 @@ func (e *KeyError) Error() string {
 	return fmt.Sprintf("job %s is encrypted: check %s: %s", e.Class, e.Setting, e.Reason)
 }
 
-// PutBack tells workers that the fault is theirs, not the job's.
-func (e *KeyError) PutBack() bool { return true }
+// Unwrap says that another worker, with another key, may read the job.
+func (e *KeyError) Unwrap() error { return spool.ErrNotHere }
 
 // crypt encrypts as Laravel's Encrypter does.
 type crypt struct {

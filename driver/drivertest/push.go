@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"testing"
 
 	"github.com/spoolq/spool/driver"
 )
@@ -110,10 +109,8 @@ func pushKeepsOrder(f *fixture) {
 }
 
 func pushInBulk(f *fixture) {
-	q, n := f.queue("bulk"), 1500
-	if testing.Short() {
-		n = 300
-	}
+	const n = 1500
+	q := f.queue("bulk")
 	ss := f.push(f.c, q, n, 0)
 	var got []string
 	for len(got) < n {

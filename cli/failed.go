@@ -1,0 +1,301 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spoolq/spool/failed"
+	"github.com/spoolq/spool/retry"
+)
+
+// failedStore returns the store of failed jobs, or says that there is none.
+func (e *env) failedStore(ctx context.Context) (failed.Store, error) {
+	set, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	store, err := set.Failed(ctx)
+	if err == nil && store == nil {
+		return nil, errors.New("failed jobs are not recorded: queue.failed.driver is null; set it to database-uuids, database or file")
+	}
+	return store, err
+}
+
+// failedCommand is queue:failed.
+func failedCommand(e *env) *cobra.Command {
+	var asJSON bool
+	var queue string
+	cmd := &cobra.Command{
+		Use:   "queue:failed",
+		Short: "List the failed jobs, newest first",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := e.failedStore(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return e.listFailed(cmd.Context(), store, failed.Filter{Queue: queue}, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object for each job")
+	cmd.Flags().StringVar(&queue, "queue", "", "only those of this queue")
+	return cmd
+}
+
+// failedLine is a failed job in --json; the payload is not shown.
+type failedLine struct {
+	ID         string    `json:"id"`
+	UUID       string    `json:"uuid,omitempty"`
+	Connection string    `json:"connection"`
+	Queue      string    `json:"queue"`
+	Class      string    `json:"class"`
+	Exception  string    `json:"exception"`
+	FailedAt   time.Time `json:"failed_at"`
+}
+
+// listFailed prints page by page, so that any number costs the same memory.
+func (e *env) listFailed(ctx context.Context, store failed.Store, f failed.Filter, asJSON bool) error {
+	none := true
+	for cursor := ""; ; {
+		recs, next, err := store.List(ctx, f, cursor, 100)
+		if err != nil {
+			return err
+		}
+		for _, r := range recs {
+			none = false
+			if err := e.printFailed(r, asJSON); err != nil {
+				return err
+			}
+		}
+		if next == "" {
+			break
+		}
+		cursor = next
+	}
+	if none && !asJSON {
+		e.say("No failed jobs found.")
+	}
+	return nil
+}
+
+func (e *env) printFailed(r failed.Record, asJSON bool) error {
+	class := e.className(r)
+	if asJSON {
+		return json.NewEncoder(e.io.Out).Encode(failedLine{
+			r.ID, r.UUID, r.Connection, r.Queue, class, firstLine(r.Exception), r.FailedAt,
+		})
+	}
+	e.say("  %s %s %s %s@%s %s", r.FailedAt.Format(time.DateTime), r.ID,
+		dots(r.ID, r.Connection+r.Queue+class), r.Connection, printable(r.Queue), printable(class))
+	if e.verbose > 0 {
+		e.say("      %s", printable(firstLine(r.Exception)))
+	}
+	return nil
+}
+
+// className is what a failed job is called.
+func (e *env) className(r failed.Record) string {
+	var p struct {
+		DisplayName string `json:"displayName"`
+		Job         string `json:"job"`
+	}
+	switch err := json.Unmarshal(r.Payload, &p); {
+	case err != nil:
+		return "(not a job)"
+	case p.DisplayName != "":
+		return p.DisplayName
+	}
+	return p.Job
+}
+
+// retryCommand is queue:retry.
+func retryCommand(e *env) *cobra.Command {
+	var all bool
+	var queue string
+	var ranges []string
+	cmd := &cobra.Command{
+		Use:   "queue:retry [ID... | all]",
+		Short: "Put failed jobs back on their queues",
+		Long: `Put failed jobs back on the queue they came from, attempts reset. Each is pushed
+first and forgotten after, so that nothing can be lost in between.`,
+	}
+	f := cmd.Flags()
+	f.BoolVar(&all, "all", false, "every failed job")
+	f.StringVar(&queue, "queue", "", "every failed job of this queue")
+	f.StringSliceVar(&ranges, "range", nil, "every failed job numbered so, e.g. 1-5")
+	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		if len(ids) == 1 && ids[0] == "all" {
+			all, ids = true, nil
+		}
+		filters, err := retryFilters(all, queue, ranges, ids)
+		if err != nil {
+			return err
+		}
+		return e.retry(cmd.Context(), filters, ids)
+	}
+	return cmd
+}
+
+var rangePattern = regexp.MustCompile(`^(\d+)-(\d+)$`)
+
+// retryFilters turns the flags of queue:retry into what they choose.
+func retryFilters(all bool, queue string, ranges, ids []string) ([]failed.Filter, error) {
+	var filters []failed.Filter
+	if all {
+		filters = append(filters, failed.Filter{Queue: queue})
+	} else if queue != "" {
+		filters = append(filters, failed.Filter{Queue: queue})
+	}
+	for _, r := range ranges {
+		m := rangePattern.FindStringSubmatch(r)
+		if m == nil {
+			return nil, usagef("--range %q: want two numbers, e.g. 1-5", r)
+		}
+		from, err1 := strconv.ParseInt(m[1], 10, 64)
+		to, err2 := strconv.ParseInt(m[2], 10, 64)
+		if err1 != nil || err2 != nil || from < 1 || to < from {
+			return nil, usagef("--range %q: want two numbers from 1, the smaller first", r)
+		}
+		filters = append(filters, failed.Filter{Queue: queue, MinID: from, MaxID: to})
+	}
+	if len(filters) == 0 && len(ids) == 0 {
+		return nil, usagef("which failed jobs? Name their ids (see queue:failed), or give all, --queue or --range")
+	}
+	return filters, nil
+}
+
+// retry puts jobs back and says what became of each. It ends with exit code 1
+// if one could not be put back.
+func (e *env) retry(ctx context.Context, filters []failed.Filter, ids []string) error {
+	store, err := e.failedStore(ctx)
+	if err != nil {
+		return err
+	}
+	done, missed := 0, 0
+	tell := func(o retry.Outcome) {
+		if o.Err != nil {
+			missed++
+			fmt.Fprintf(e.io.Err, "spool: failed job %s stays: %v\n", o.Record.ID, o.Err)
+			return
+		}
+		done++
+		if !e.quiet {
+			e.say("  %s %s PUSHED", o.Record.ID, dots(o.Record.ID, "PUSHED"))
+		}
+	}
+	for _, id := range ids {
+		rec, err := store.Find(ctx, id)
+		if errors.Is(err, failed.ErrNotFound) {
+			missed++
+			fmt.Fprintf(e.io.Err, "spool: no failed job has the id %q; queue:failed lists them\n", id)
+			continue
+		}
+		if err == nil {
+			err = retry.Jobs(ctx, e.set.Manager, store, []failed.Record{rec}, tell)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, f := range filters {
+		if err := retry.All(ctx, e.set.Manager, store, f, tell); err != nil {
+			return err
+		}
+	}
+	switch {
+	case missed > 0:
+		e.code = exitError
+	case done == 0:
+		e.say("No retryable jobs found.")
+	}
+	return nil
+}
+
+// forgetCommand is queue:forget.
+func forgetCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "queue:forget ID...",
+		Short: "Delete failed jobs",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			store, err := e.failedStore(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				n, err := store.Forget(cmd.Context(), id)
+				if err != nil {
+					return err
+				}
+				if n == 0 {
+					fmt.Fprintf(e.io.Err, "spool: no failed job has the id %q; queue:failed lists them\n", id)
+					e.code = exitError
+					continue
+				}
+				e.say("Failed job %s deleted.", id)
+			}
+			return nil
+		},
+	}
+}
+
+// flushCommand is queue:flush.
+func flushCommand(e *env) *cobra.Command {
+	var hours int
+	cmd := &cobra.Command{
+		Use:   "queue:flush",
+		Short: "Delete all failed jobs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.flush(cmd, hours, "Failed jobs deleted: %d.")
+		},
+	}
+	cmd.Flags().IntVar(&hours, "hours", 0, "only those that failed that long ago")
+	return cmd
+}
+
+// pruneFailedCommand is queue:prune-failed.
+func pruneFailedCommand(e *env) *cobra.Command {
+	var hours int
+	cmd := &cobra.Command{
+		Use:   "queue:prune-failed",
+		Short: "Delete old failed jobs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if hours < 1 {
+				return usagef("--hours must be 1 or more; queue:flush deletes all")
+			}
+			return e.flush(cmd, hours, "%d entries deleted.")
+		},
+	}
+	cmd.Flags().IntVar(&hours, "hours", 24, "those that failed that long ago")
+	return cmd
+}
+
+func (e *env) flush(cmd *cobra.Command, hours int, report string) error {
+	if hours < 0 {
+		return usagef("--hours must not be negative")
+	}
+	store, err := e.failedStore(cmd.Context())
+	if err != nil {
+		return err
+	}
+	var until time.Time
+	if hours > 0 {
+		until = time.Now().Add(-time.Duration(hours) * time.Hour)
+	}
+	n, err := store.Flush(cmd.Context(), until)
+	if err != nil {
+		return fmt.Errorf("after %d were deleted: %w", n, err)
+	}
+	e.say(strings.TrimSpace(report), n)
+	return nil
+}

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spoolq/spool"
+)
+
+// restartCommand is queue:restart.
+func restartCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "queue:restart",
+		Short: "Have all workers stop after their current jobs",
+		Long: `Have all workers of this application stop after their current jobs, PHP's too.
+Something must start them again: a supervisor, systemd, a container's restart policy.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set, err := e.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			signals, err := set.Cache(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := signals.Put(cmd.Context(), spool.LaravelKeys().Restart, time.Now().Unix(), 0); err != nil {
+				return err
+			}
+			e.say("Broadcasting queue restart signal.")
+			return nil
+		},
+	}
+}
+
+// pauseCommand is queue:pause.
+func pauseCommand(e *env) *cobra.Command {
+	var all bool
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "queue:pause [connection:]queue",
+		Short: "Have workers leave a queue alone",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.pause(cmd, args, all, true, wait)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "all queues")
+	cmd.Flags().DurationVar(&wait, "for", 0, "resume by itself after so long (e.g. 10m)")
+	return cmd
+}
+
+// resumeCommand is queue:resume.
+func resumeCommand(e *env) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "queue:resume [connection:]queue",
+		Short:   "End queue:pause",
+		Aliases: []string{"queue:continue"},
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.pause(cmd, args, all, false, 0)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "all queues")
+	return cmd
+}
+
+// pause sets or removes the key that says that a queue is paused.
+func (e *env) pause(cmd *cobra.Command, args []string, all, on bool, wait time.Duration) error {
+	if all == (len(args) == 1) {
+		return usagef("name a queue, or give --all")
+	}
+	ctx := cmd.Context()
+	set, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	keys := spool.LaravelKeys()
+	key, what := keys.PausedAll, "All queues"
+	if !all {
+		connection, queue, err := e.target(args[0])
+		if err != nil {
+			return err
+		}
+		key, what = keys.Paused(connection, queue), "Queue "+connection+":"+queue
+	}
+	signals, err := set.Cache(ctx)
+	if err != nil {
+		return err
+	}
+	if on {
+		if err := signals.Put(ctx, key, true, wait); err != nil {
+			return err
+		}
+		e.say("%s paused.", what)
+		return nil
+	}
+	if err := signals.Forget(ctx, key); err != nil {
+		return err
+	}
+	e.say("%s resumed.", what)
+	return nil
+}
+
+// target splits "connection:queue"; without a connection it is the default
+// one. What stands before the first colon must be a connection, or the whole
+// is a queue's name.
+func (e *env) target(s string) (connection, queue string, err error) {
+	cfg, err := e.config()
+	if err != nil {
+		return "", "", err
+	}
+	if before, after, ok := strings.Cut(s, ":"); ok {
+		if cfg.Connections[before] != nil {
+			return before, after, nil
+		}
+	}
+	if s == "" {
+		return "", "", usagef("the name of a queue is empty")
+	}
+	return cfg.Default, s, nil
+}

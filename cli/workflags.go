@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/spoolq/spool/config"
+)
+
+// flagKeys ties flags to the settings they override. Their defaults are the
+// settings' own, so that a file or the environment can set them too.
+type flagKeys []struct{ name, key, kind, usage string }
+
+// workerFlags adds the flags of queue:work. Durations are seconds, as in
+// Laravel, or have a unit (90, 1.5, 90s, 2m).
+func workerFlags(f *pflag.FlagSet) flagKeys {
+	keys := flagKeys{
+		{"name", "worker.name", "NAME", "name of the worker"},
+		{"queue", "worker.queue", "A,B", "queues in order of priority"},
+		{"concurrency", "worker.concurrency", "N", "jobs at a time"},
+		{"tries", "worker.tries", "N", "attempts of a job; 0: any number"},
+		{"timeout", "worker.timeout", "SECONDS", "how long a job may run; 0: any time"},
+		{"backoff", "worker.backoff", "A,B", "seconds to wait before the next attempts"},
+		{"sleep", "worker.sleep", "SECONDS", "longest wait between looks at an empty queue"},
+		{"rest", "worker.rest", "SECONDS", "pause after each job"},
+		{"memory", "worker.memory", "MB", "exit with code 12 at so many megabytes; 0: never"},
+		{"max-jobs", "worker.max_jobs", "N", "exit after so many jobs"},
+		{"max-time", "worker.max_time", "SECONDS", "exit after so long"},
+		{"stop-when-empty", "worker.stop_when_empty", "", "exit when there is no job"},
+		{"stop-when-empty-for", "worker.stop_when_empty_for", "SECONDS", "exit after so long without a job"},
+		{"force", "worker.force", "", "work in maintenance mode too"},
+		{"grace", "worker.grace", "SECONDS", "how long running jobs may go on after SIGTERM"},
+		{"max-stuck", "worker.max_stuck", "N", "slots to replace whose handler never returned"},
+		{"fail-unknown", "worker.fail_unknown", "", "fail jobs without a handler instead of putting them back"},
+		{"json", "worker.json", "", "print one JSON object for each line"},
+	}
+	for _, k := range keys {
+		if k.kind == "" {
+			f.Bool(k.name, false, k.usage)
+			continue
+		}
+		f.String(k.name, "", "`"+k.kind+"` "+k.usage)
+	}
+	// think-queue's and older Laravel's name of the wait after an exception.
+	f.String("delay", "", "`SECONDS` deprecated: use --backoff")
+	_ = f.MarkHidden("delay")
+	return keys
+}
+
+// given returns the flags that were set, as settings. Of --backoff and the
+// old --delay the larger counts, as in Laravel.
+func (k flagKeys) given(f *pflag.FlagSet) []config.Flag {
+	var flags []config.Flag
+	for _, key := range k {
+		if fl := f.Lookup(key.name); fl.Changed {
+			flags = append(flags, config.Flag{Name: "--" + key.name, Key: key.key, Value: fl.Value.String()})
+		}
+	}
+	if d := f.Lookup("delay"); d.Changed && !f.Lookup("backoff").Changed {
+		flags = append(flags, config.Flag{Name: "--delay", Key: "worker.backoff", Value: d.Value.String()})
+	}
+	return flags
+}

@@ -1,0 +1,9 @@
+// Command spool works, watches and manages job queues: Laravel's queue
+// commands for any of its backends. Jobs are handled by commands and URLs
+// named in spool.yaml; a Go application embeds package cli instead and
+// brings its own handlers.
+package main
+
+import "github.com/spoolq/spool/cli"
+
+func main() { cli.Main(nil) }

@@ -1,0 +1,271 @@
+// Package connect turns settings into open things: connections, databases,
+// Redis clients, the store of failed jobs, the cache. It is the only place
+// that lists every driver. Everything is opened when it is first used.
+package connect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/cache"
+	"github.com/spoolq/spool/config"
+	"github.com/spoolq/spool/driver"
+	"github.com/spoolq/spool/failed"
+	"github.com/spoolq/spool/memqueue"
+	"github.com/spoolq/spool/nullqueue"
+	"github.com/spoolq/spool/redisqueue"
+	"github.com/spoolq/spool/sqldb"
+	"github.com/spoolq/spool/sqlqueue"
+	"github.com/spoolq/spool/syncqueue"
+	"github.com/spoolq/spool/worker"
+)
+
+// Set is everything that a configuration describes. It is safe for concurrent
+// use.
+type Set struct {
+	// Config is what the Set was made of.
+	Config *config.Config
+	// Manager holds the queue connections.
+	Manager *spool.Manager
+	// Client dispatches to them.
+	Client *spool.Client
+	// Mux holds the handlers.
+	Mux *spool.Mux
+
+	log    *slog.Logger
+	format spool.Format
+
+	databases shared[*sqldb.DB]
+	redis     shared[rueidis.Client]
+	stores    shared[Cache]
+}
+
+// Cache is a cache store with its locks.
+type Cache interface {
+	cache.Store
+	cache.Locker
+}
+
+// Options are the options of [New].
+type Options struct {
+	// Mux holds the handlers; nil means none.
+	Mux *spool.Mux
+	// Events receives the events; nil means those of the Set's Manager.
+	Events *spool.Events
+	// Logger is for what an operator should know; nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// New returns the Set of a configuration. It opens nothing; the error is that
+// of a configuration that can't be meant.
+func New(cfg *config.Config, opts *Options) (*Set, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	s := &Set{Config: cfg, Mux: o.Mux, log: o.Logger}
+	if s.Mux == nil {
+		s.Mux = spool.NewMux()
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	var err error
+	if s.format, err = newFormat(cfg); err != nil {
+		return nil, err
+	}
+	if err := addJobs(s.Mux, cfg.Jobs); err != nil {
+		return nil, err
+	}
+	s.databases.open, s.redis.open, s.stores.open = s.openDatabase, s.openRedis, s.openStore
+	s.databases.close = func(db *sqldb.DB) error { return db.Close() }
+	s.redis.close = func(c rueidis.Client) error { c.Close(); return nil }
+	s.Manager = spool.NewManager(&spool.ManagerOptions{Default: cfg.Default, Events: o.Events})
+	for _, name := range slices.Sorted(maps.Keys(cfg.Connections)) {
+		c := cfg.Connections[name]
+		s.Manager.Add(spool.ConnectionConfig{
+			Name: name, Queue: c.Queue, AfterCommit: c.AfterCommit, Format: s.format,
+			Open: func(ctx context.Context) (driver.Conn, error) { return s.openQueue(ctx, c) },
+		})
+	}
+	s.Client = spool.NewClient(s.Manager, nil)
+	return s, nil
+}
+
+// Close closes what was opened.
+func (s *Set) Close() error {
+	return errors.Join(s.Manager.Close(), s.databases.closeAll(), s.redis.closeAll())
+}
+
+// openQueue opens the backend of a queue connection.
+func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn, error) {
+	after := time.Duration(0)
+	if c.RetryAfter != nil {
+		after = *c.RetryAfter
+	} else if c.Driver == "database" || c.Driver == "redis" || c.Driver == "memory" {
+		s.log.Warn("retry_after is null: jobs of a worker that died stay reserved until somebody returns them (queue:reserved); leases are written and renewed all the same",
+			"connection", c.Name, "lease", driver.DefaultLease)
+	}
+	keep := c.RetryAfter == nil
+	switch c.Driver {
+	case "null":
+		return nullqueue.New(), nil
+	case "sync":
+		run := worker.Inline(c.Name, s.Mux, s.format, s.Manager.Events(), nil)
+		return syncqueue.New(run), nil
+	case "memory":
+		return memqueue.New(&memqueue.Options{RetryAfter: after, KeepExpired: keep}), nil
+	case "database":
+		db, err := s.Database(ctx, c.Connection)
+		if err != nil {
+			return nil, err
+		}
+		return sqlqueue.New(db, &sqlqueue.Options{Table: s.table(c.Connection, c.Table), RetryAfter: after, KeepExpired: keep})
+	case "redis":
+		name := cmp.Or(c.Connection, "default")
+		client, err := s.Redis(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		block := time.Duration(0)
+		if c.BlockFor != nil {
+			block = *c.BlockFor
+		}
+		return redisqueue.New(client, &redisqueue.Options{
+			Prefix: s.Config.Redis[name].Prefix, RetryAfter: after, KeepExpired: keep,
+			BlockFor: block, MigrationBatch: c.MigrationBatch,
+		})
+	}
+	return nil, fmt.Errorf("driver %q of connection %s is not built into this program", c.Driver, c.Name)
+}
+
+// Failed returns the store of failed jobs, or nil where none are recorded.
+func (s *Set) Failed(ctx context.Context) (failed.Store, error) {
+	f := s.Config.Failed
+	zone, err := s.location()
+	if err != nil {
+		return nil, err
+	}
+	switch f.Driver {
+	case "null":
+		return nil, nil //nolint:nilnil // nothing is recorded, and that is no error
+	case "file":
+		return failed.NewFile(f.Path, &failed.FileOptions{Limit: f.Limit, Location: zone}), nil
+	}
+	db, err := s.Database(ctx, f.Database)
+	if err != nil {
+		return nil, err
+	}
+	o := &failed.SQLOptions{Table: s.table(f.Database, f.Table), Location: zone}
+	if f.Driver == "database" {
+		o.Columns = failed.IDColumns()
+	}
+	return failed.NewSQL(db, o), nil
+}
+
+func (s *Set) location() (*time.Location, error) {
+	zone := cmp.Or(s.Config.App.Timezone, "UTC")
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		return nil, fmt.Errorf("app.timezone %q: %w", zone, err)
+	}
+	return loc, nil
+}
+
+// Cache returns the cache store in use: where restart, pause, locks and
+// counters are.
+func (s *Set) Cache(ctx context.Context) (Cache, error) {
+	return s.stores.get(ctx, s.Config.Cache.Default)
+}
+
+// Maintenance returns a function that says whether the application is down by
+// its file, or nil where that isn't how it is told.
+func (s *Set) Maintenance() func() bool {
+	m := s.Config.App.Maintenance
+	if m.Driver != "file" || m.File == "" {
+		return nil
+	}
+	return func() bool {
+		_, err := os.Stat(m.File)
+		return err == nil
+	}
+}
+
+// WorkerOptions returns the options of a worker as configured.
+func (s *Set) WorkerOptions(ctx context.Context) (*worker.Options, error) {
+	w := s.Config.Worker
+	store, err := s.Failed(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("failed jobs: %w", err)
+	}
+	signals, err := s.Cache(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
+	return &worker.Options{
+		Name: w.Name, Queues: w.Queue, Concurrency: w.Concurrency,
+		Policy: spool.Policy{Tries: new(w.Tries), Timeout: new(w.Timeout), Backoff: w.Backoff},
+		Sleep:  w.Sleep, Rest: w.Rest, StopWhenEmpty: w.StopWhenEmpty, StopWhenEmptyFor: w.StopWhenEmptyFor,
+		MaxJobs: w.MaxJobs, MaxTime: w.MaxTime, Memory: uint64(max(w.Memory, 0)) << 20, Force: w.Force,
+		Grace: w.Grace, CancelGrace: w.CancelGrace, MaxStuck: orNegative(w.MaxStuck), MaxKeeps: orNegative(w.MaxKeeps),
+		FailUnknown: w.FailUnknown, Failed: store, Signals: signals, Maintenance: s.Maintenance(), Logger: s.log,
+	}, nil
+}
+
+// orNegative turns a configured 0 into the "none" of worker.Options, whose 0
+// is the default.
+func orNegative(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// shared opens things by name, each once. A failure is not kept: the next use
+// tries again.
+type shared[T any] struct {
+	open  func(ctx context.Context, name string) (T, error)
+	close func(T) error
+
+	mu   sync.Mutex
+	have map[string]T
+}
+
+func (s *shared[T]) get(ctx context.Context, name string) (T, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v, ok := s.have[name]; ok {
+		return v, nil
+	}
+	v, err := s.open(ctx, name)
+	if err != nil {
+		return v, err
+	}
+	if s.have == nil {
+		s.have = make(map[string]T)
+	}
+	s.have[name] = v
+	return v, nil
+}
+
+func (s *shared[T]) closeAll() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, v := range s.have {
+		errs = append(errs, s.close(v))
+	}
+	s.have = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,52 @@
+package connect
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/config"
+	"github.com/spoolq/spool/external"
+	"github.com/spoolq/spool/laravel"
+)
+
+// newFormat returns the payload format of the configured application.
+func newFormat(cfg *config.Config) (spool.Format, error) {
+	version := cfg.Laravel.Major
+	if version > 0 {
+		version = max(version, 8) // what 5.6 to 7 read is what 8 wrote
+	}
+	return laravel.New(&laravel.Options{
+		Version: version, Key: cfg.App.Key, PreviousKeys: cfg.App.PreviousKeys, Cipher: cfg.App.Cipher,
+	})
+}
+
+// addJobs has the mux ask the configured commands and URLs for names that it
+// has no handler for.
+func addJobs(mux *spool.Mux, jobs []config.Job) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	routes := make([]external.Route, len(jobs))
+	for i, j := range jobs {
+		var env []string
+		for _, name := range slices.Sorted(maps.Keys(j.Env)) {
+			env = append(env, name+"="+j.Env[name])
+		}
+		routes[i] = external.Route{
+			Patterns: j.Names, Command: j.Command, Shell: j.Shell, URL: j.URL,
+			Policy: spool.Policy{
+				Tries: j.Tries, MaxExceptions: j.MaxExceptions, Timeout: j.Timeout,
+				Backoff: j.Backoff, FailOnTimeout: j.FailOnTimeout,
+			},
+			CommandOptions: external.CommandOptions{Dir: j.Dir, Env: env},
+			URLOptions:     external.URLOptions{Headers: j.Headers},
+		}
+	}
+	find, err := external.Routes(routes)
+	if err != nil {
+		return err
+	}
+	mux.Fallback(find)
+	return nil
+}

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/spoolq/spool"
 )
 
 // KeyError says that an encrypted job can't be read or written with the keys

@@ -74,7 +74,7 @@ func TestRequest(t *testing.T) {
 		t.Fatal(got.Header.Get("Spool-Signature"), err)
 	}
 	mac := hmac.New(sha256.New, []byte("geheim"))
-	fmt.Fprintf(mac, "%d.%s", at, body)
+	mac.Write(fmt.Appendf(nil, "%d.%s", at, body))
 	if sum != hex.EncodeToString(mac.Sum(nil)) || time.Since(time.Unix(at, 0)).Abs() > time.Minute {
 		t.Errorf("signature %s of %d", sum, at)
 	}

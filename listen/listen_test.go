@@ -88,7 +88,10 @@ func child() int {
 		time.Sleep(time.Minute)
 		record(string(b[:1]))
 	case "spin":
-		for {
+		for n := 0; ; n++ { // until it is killed
+			if n < 0 {
+				record("overflow")
+			}
 		}
 	case "nice":
 		out, _ := exec.Command("nice").Output()
@@ -104,7 +107,9 @@ func record(words ...string) {
 		panic(err)
 	}
 	defer f.Close()
-	fmt.Fprintln(f, strings.Join(words, " "))
+	if _, err := fmt.Fprintln(f, strings.Join(words, " ")); err != nil {
+		panic(err)
+	}
 }
 
 // lockedBuffer is a buffer that is read while it is written.
@@ -362,7 +367,7 @@ func build(t *testing.T, path, version string) {
 		t.Fatal(err)
 	}
 	// As a linker does it: written aside, and moved to its place.
-	if err := os.WriteFile(path+".tmp", append(b, version...), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(path+".tmp", append(b, version...), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {
@@ -416,7 +421,7 @@ func TestReplacedProgramIsUsedFromTheNextJobOn(t *testing.T) {
 func TestProgramThatDiesAtOnceIsHeldBack(t *testing.T) {
 	b := newBench(t)
 	b.o.Executable = filepath.Join(b.dir, "broken")
-	if err := os.WriteFile(b.o.Executable, []byte("#!/bin/sh\necho started >>log\nexit 1\n"), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(b.o.Executable, []byte("#!/bin/sh\necho started >>log\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()

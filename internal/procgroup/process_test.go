@@ -46,7 +46,10 @@ func TestMain(m *testing.M) {
 		time.Sleep(time.Minute)
 		fmt.Println(b[len(b)-1])
 	case "spin":
-		for {
+		for n := 0; ; n++ { // until it is killed
+			if n < 0 {
+				fmt.Println("overflow")
+			}
 		}
 	}
 }

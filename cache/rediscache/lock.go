@@ -1,0 +1,75 @@
+package rediscache
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/spoolq/spool/cache"
+)
+
+// acquire takes a free lock, or starts its time again if it is the owner's.
+//
+// KEYS[1] the lock   ARGV[1] owner   ARGV[2] seconds, 0 for ever
+// Returns 1 if the owner has it now, else 0.
+const acquire = `
+local seconds = tonumber(ARGV[2])
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+  return 0
+end
+if seconds > 0 then
+  redis.call('SET', KEYS[1], ARGV[1], 'EX', seconds)
+else
+  redis.call('SET', KEYS[1], ARGV[1])
+end
+return 1
+`
+
+// release frees a lock that the owner still holds.
+//
+// KEYS[1] the lock   ARGV[1] owner
+// Returns how many locks were freed.
+const release = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  return redis.call('DEL', KEYS[1])
+end
+return 0
+`
+
+// Acquire implements [cache.Locker].
+func (s *Store) Acquire(ctx context.Context, name, owner string, ttl time.Duration) (bool, error) {
+	seconds, err := cache.Seconds(ttl)
+	if err != nil {
+		return false, err
+	}
+	n, err := s.eval(ctx, acquire, name, owner, strconv.FormatInt(seconds, 10)).ToInt64()
+	return n > 0, err
+}
+
+// Release implements [cache.Locker].
+func (s *Store) Release(ctx context.Context, name, owner string) (bool, error) {
+	n, err := s.eval(ctx, release, name, owner).ToInt64()
+	return n > 0, err
+}
+
+// eval sends the whole text, which is hardly longer than its name would be.
+func (s *Store) eval(ctx context.Context, script, name string, args ...string) rueidis.RedisResult {
+	return s.locks.Do(ctx, s.locks.B().Eval().Script(script).Numkeys(1).Key(s.lockPrefix+name).Arg(args...).Build())
+}
+
+// ForceRelease implements [cache.Locker].
+func (s *Store) ForceRelease(ctx context.Context, name string) error {
+	return s.locks.Do(ctx, s.locks.B().Del().Key(s.lockPrefix+name).Build()).Error()
+}
+
+// Owner implements [cache.Locker].
+func (s *Store) Owner(ctx context.Context, name string) (string, error) {
+	owner, err := s.locks.Do(ctx, s.locks.B().Get().Key(s.lockPrefix+name).Build()).ToString()
+	if rueidis.IsRedisNil(err) {
+		return "", nil
+	}
+	return owner, err
+}

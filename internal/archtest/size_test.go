@@ -65,3 +65,18 @@ func TestPackageNames(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingHappensOnImport keeps out registries that fill themselves: who
+// reads a program must see what it is made of.
+func TestNothingHappensOnImport(t *testing.T) {
+	repo := loaded(t)
+	for _, p := range repo.packages {
+		for _, f := range p.files {
+			for _, d := range f.ast.Decls {
+				if d, ok := d.(*ast.FuncDecl); ok && d.Recv == nil && d.Name.Name == "init" {
+					t.Errorf("%s: func init: pass what is needed as an argument", repo.at(d.Pos()))
+				}
+			}
+		}
+	}
+}

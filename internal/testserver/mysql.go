@@ -31,6 +31,7 @@ var mysqlServer = kind{
 			"--init-file=" + mysqlInitFile(s), "--skip-name-resolve", "--skip-log-bin", "--max-connections=300",
 			"--character-set-server=utf8mb4", "--default-time-zone=+00:00",
 			"--innodb-buffer-pool-size=64M", "--performance-schema=OFF",
+			"--loose-mysqlx=OFF", // of MySQL 8: it would take a port that is the same for all
 		}
 	},
 	probe: func(s *server) error {

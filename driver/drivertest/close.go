@@ -101,8 +101,8 @@ func closeTwice(f *fixture) {
 func closeUnblocks(f *fixture) {
 	c, q := f.closable(), f.queue("waiter")
 	done := []<-chan answer{
-		f.waiting(f.ctx(), c, patience, q),
-		f.waiting(f.ctx(), c, patience, q, f.queue("another")),
+		f.waiting(f.ctx(), c, longWait, q),
+		f.waiting(f.ctx(), c, longWait, q, f.queue("another")),
 	}
 	time.Sleep(300 * time.Millisecond)
 	start := time.Now()

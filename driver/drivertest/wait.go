@@ -11,6 +11,9 @@ import (
 // atOnce is how long "at once" may take on a machine that has much else to do.
 const atOnce = time.Second
 
+// longWait is how long Wait is asked to wait where something should end it.
+const longWait = 10 * time.Second
+
 func waitCases() []testCase {
 	needs := []capability{storage, waits}
 	return []testCase{
@@ -55,7 +58,7 @@ func (f *fixture) wokenBy(limit time.Duration, what string, do func(), c driver.
 		for _, q := range queues {
 			f.none(c, q, "nothing was pushed yet")
 		}
-		return f.waiting(ctx, c, patience, queues...)
+		return f.waiting(ctx, c, longWait, queues...)
 	}
 	done := wait()
 	settled := time.NewTimer(300 * time.Millisecond)
@@ -90,7 +93,7 @@ func waitReady(f *fixture) {
 	f.push(f.c, q, 1, 0)
 	for _, c := range []driver.Conn{f.c, f.other()} {
 		start := time.Now()
-		f.must("Wait", c.(driver.Waiter).Wait(f.ctx(), []string{empty, q}, patience))
+		f.must("Wait", c.(driver.Waiter).Wait(f.ctx(), []string{empty, q}, longWait))
 		if took := time.Since(start); took > atOnce {
 			f.Errorf("Wait returned after %v though a job was ready", took)
 		}
@@ -128,7 +131,7 @@ func waitCancelled(f *fixture) {
 			var err error
 			for err == nil && time.Since(start) < patience {
 				f.none(f.c, q, "nothing was pushed")
-				err = f.c.(driver.Waiter).Wait(ctx, []string{q}, patience)
+				err = f.c.(driver.Waiter).Wait(ctx, []string{q}, longWait)
 				if err == nil && ctx.Err() != nil {
 					silent++
 				}
@@ -170,7 +173,7 @@ func waitMany(f *fixture) {
 	ctx := f.ctx()
 	var all []<-chan answer
 	for range 5 {
-		all = append(all, f.waiting(ctx, f.c, patience, q))
+		all = append(all, f.waiting(ctx, f.c, longWait, q))
 	}
 	time.Sleep(300 * time.Millisecond)
 	start := time.Now()
@@ -193,7 +196,7 @@ func (f *fixture) untilWoken(c driver.Conn, q string) (got time.Time, looks int)
 		if len(f.reserve(c, q, 1)) > 0 {
 			return time.Now(), looks
 		}
-		f.must("Wait", c.(driver.Waiter).Wait(f.ctx(), []string{q}, patience))
+		f.must("Wait", c.(driver.Waiter).Wait(f.ctx(), []string{q}, longWait))
 	}
 	f.Fatalf("no job after %v of waiting", patience)
 	return got, looks

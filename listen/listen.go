@@ -165,11 +165,7 @@ func (l *listener) limit() time.Duration {
 	if l.work.Timeout <= 0 {
 		return 0
 	}
-	grace := l.work.CancelGrace
-	if grace <= 0 {
-		grace = 5 * time.Second // the worker's own default
-	}
-	return l.work.Timeout + grace + l.o.Slack
+	return l.work.Timeout + l.o.CancelGrace + l.o.Slack
 }
 
 // wait waits for work, and returns how long to pause all the same.

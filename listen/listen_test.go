@@ -258,7 +258,7 @@ func TestCrashesCostTheirAttemptOnly(t *testing.T) {
 
 func TestChildIsKilledAtItsTimeoutWithAllItStarted(t *testing.T) {
 	b := newBench(t, "hang", "print fine")
-	b.work.Timeout, b.work.CancelGrace = 400*time.Millisecond, 100*time.Millisecond
+	b.work.Timeout, b.o.CancelGrace = 400*time.Millisecond, 100*time.Millisecond
 	// A child must be able to start in this time, on a busy machine too.
 	b.o.Slack = 1500 * time.Millisecond
 	began := time.Now()
@@ -295,7 +295,7 @@ func TestChildMayJudgeItsJobBeforeItIsKilled(t *testing.T) {
 func TestIdleChildrenAndSleepDoNotCountAgainstTheTimeout(t *testing.T) {
 	b := newBench(t)
 	b.work.Timeout, b.o.Wait, b.o.Sleep = 10*time.Millisecond, nil, 50*time.Millisecond
-	b.work.CancelGrace, b.o.Slack = time.Second, 5*time.Second
+	b.o.CancelGrace, b.o.Slack = time.Second, 5*time.Second
 	b.start()
 	b.eventually("three looks", func() bool { return strings.Count(b.recorded(), "empty") >= 3 })
 	b.stop()

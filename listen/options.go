@@ -29,9 +29,6 @@ type Work struct {
 	// Timeout is how long a job may run, and also the most that a child may
 	// take whatever its job says, see the package's documentation. 0 is any time.
 	Timeout time.Duration
-	// CancelGrace is how long a handler has to return after its timeout; 0 is
-	// the worker's default of 5 s, and isn't passed on.
-	CancelGrace time.Duration
 	// Memory is how many megabytes a child, with all it started, may hold before
 	// it is killed, and the parent before it stops. 0 is any.
 	Memory int
@@ -63,9 +60,6 @@ func (w *Work) Args() []string {
 		add("backoff", spool.BackoffText(w.Backoff))
 	}
 	add("timeout", seconds(w.Timeout))
-	if w.CancelGrace > 0 {
-		add("cancel-grace", seconds(w.CancelGrace))
-	}
 	add("memory", strconv.Itoa(w.Memory))
 	if w.Force {
 		args = append(args, "--force")
@@ -97,6 +91,10 @@ type Options struct {
 	Sleep time.Duration
 	// Rest is a pause after each child that had a job; none.
 	Rest time.Duration
+	// CancelGrace is how long a child's handler has to return after its timeout.
+	// The child has it from its own settings, which must agree; 5 s, the
+	// worker's default.
+	CancelGrace time.Duration
 	// Slack is how much longer than its job's timeout and CancelGrace a child
 	// may live: the time to start, to reserve and to settle; 5 s.
 	Slack time.Duration
@@ -141,6 +139,7 @@ func (o *Options) withDefaults() (Options, error) {
 		c.Logger = slog.Default()
 	}
 	c.Sleep = cmp.Or(c.Sleep, 3*time.Second)
+	c.CancelGrace = cmp.Or(c.CancelGrace, 5*time.Second)
 	c.Slack = cmp.Or(c.Slack, 5*time.Second)
 	return c, nil
 }

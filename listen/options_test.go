@@ -19,8 +19,8 @@ func TestArgs(t *testing.T) {
 		{"everything", Work{
 			Connection: "redis", Name: "n", Queues: []string{"high", `a"b $(c)`}, Tries: new(0),
 			Backoff: []time.Duration{time.Second, 1500 * time.Millisecond}, Timeout: time.Minute,
-			CancelGrace: 2 * time.Second, Memory: 128, Force: true, Flags: []string{"--env-file=a b"},
-		}, `queue:work redis --once --sleep=0 --name=n --queue=high,a"b $(c) --tries=0 --backoff=1,2 --timeout=60 --cancel-grace=2 --memory=128 --force --env-file=a b`},
+			Memory: 128, Force: true, Flags: []string{"--env-file=a b"},
+		}, `queue:work redis --once --sleep=0 --name=n --queue=high,a"b $(c) --tries=0 --backoff=1,2 --timeout=60 --memory=128 --force --env-file=a b`},
 		{"half a second", Work{Timeout: 1500 * time.Millisecond, Backoff: []time.Duration{}}, "queue:work --once --sleep=0 --backoff= --timeout=1.5 --memory=0"},
 	} {
 		if got := strings.Join(tt.work.Args(), " "); got != tt.want {

@@ -1,0 +1,125 @@
+package failed
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spoolq/spool/sqldb"
+)
+
+// condition is a WHERE clause.
+type condition struct {
+	parts []string
+	args  []any
+}
+
+func (c condition) and(part string, args ...any) condition {
+	return condition{append(c.parts[:len(c.parts):len(c.parts)], part), append(c.args[:len(c.args):len(c.args)], args...)}
+}
+
+func (c condition) text() string {
+	if len(c.parts) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(c.parts, " AND ")
+}
+
+func (s *SQL) where(f Filter) condition {
+	d := s.db.Dialect()
+	id, at := d.Ident(s.columns.ID), d.Ident(s.columns.FailedAt)
+	var c condition
+	if f.Connection != "" {
+		c = c.and(d.Ident("connection")+" = ?", f.Connection)
+	}
+	if f.Queue != "" {
+		c = c.and(d.Ident("queue")+" = ?", f.Queue)
+	}
+	if f.MinID != 0 {
+		c = c.and(id+" >= ?", f.MinID)
+	}
+	if f.MaxID != 0 {
+		c = c.and(id+" <= ?", f.MaxID)
+	}
+	if !f.Since.IsZero() {
+		c = c.and(at+" >= ?", f.Since.In(s.loc).Format(timeFormat))
+	}
+	if !f.Until.IsZero() {
+		c = c.and(at+" <= ?", f.Until.In(s.loc).Format(timeFormat))
+	}
+	return c
+}
+
+// numbered is a record with the number of its row.
+type numbered struct {
+	Record
+	number int64
+}
+
+// query reads records, the newest first.
+func (s *SQL) query(ctx context.Context, where condition, f Filter, max int) (found []numbered, err error) {
+	d, c := s.db.Dialect(), s.columns
+	columns := []string{d.Ident(c.ID), "''", d.Ident("connection"), d.Ident("queue"), d.Ident("payload"), d.Ident("exception"), s.timeText()}
+	if c.UUID != "" {
+		columns[1] = d.Ident(c.UUID)
+	}
+	if f.WithoutPayload {
+		columns[4] = "''"
+	}
+	if f.WithoutException {
+		columns[5] = "''"
+	}
+	rows, err := s.db.SQL().QueryContext(ctx, d.Rebind("SELECT "+strings.Join(columns, ", ")+" FROM "+d.Ident(s.table)+
+		where.text()+" ORDER BY "+d.Ident(c.ID)+" DESC LIMIT "+strconv.Itoa(max)), where.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		r, err := s.scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, r)
+	}
+	return found, rows.Err()
+}
+
+// scan reads one row; think-queue's columns may be null.
+func (s *SQL) scan(rows *sql.Rows) (numbered, error) {
+	var (
+		n                                                   numbered
+		uuid, connection, queue, payload, exception, failed sql.NullString
+	)
+	if err := rows.Scan(&n.number, &uuid, &connection, &queue, &payload, &exception, &failed); err != nil {
+		return n, err
+	}
+	n.Record = Record{
+		ID: uuid.String, UUID: uuid.String, Connection: connection.String, Queue: queue.String, Exception: exception.String,
+	}
+	if s.columns.UUID == "" {
+		n.ID = strconv.FormatInt(n.number, 10)
+	}
+	if payload.String != "" {
+		n.Payload = DecodePayload(payload.String)
+	}
+	// A date that is none, as MySQL's 0000-00-00, is an unknown time.
+	n.FailedAt, _ = time.ParseInLocation(timeFormat, failed.String, s.loc)
+	return n, nil
+}
+
+// timeText is the time of failure as text: the SDKs would turn it into an
+// instant by a time zone that isn't the application's.
+func (s *SQL) timeText() string {
+	at := s.db.Dialect().Ident(s.columns.FailedAt)
+	switch s.db.Dialect().Name {
+	case sqldb.MySQL:
+		return "DATE_FORMAT(" + at + ", '%Y-%m-%d %H:%i:%s')"
+	case sqldb.Postgres:
+		return "to_char(" + at + ", 'YYYY-MM-DD HH24:MI:SS')"
+	}
+	return "CAST(" + at + " AS TEXT)"
+}

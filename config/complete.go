@@ -113,7 +113,7 @@ func (c *completer) url(n *node, path ...string) *node {
 		// Parameters of the query that Spool has no setting for are for PHP's
 		// driver.
 		if k == "driver" || keyType(append(slices.Clone(path), k)) != nil {
-			out.put(k, &node{kind: scalar, text: v, part: true, src: u.src})
+			out.put(k, &node{kind: scalar, text: v, derived: true, src: u.src})
 		}
 	}
 	return out
@@ -125,7 +125,7 @@ func (c *completer) sqliteFile(n *node) {
 	if db == nil || db.kind != scalar || db.text == "" || db.text == ":memory:" || strings.HasPrefix(db.text, "file:") {
 		return
 	}
-	n.put("database", &node{kind: scalar, text: c.abs(db), part: db.part, src: db.src})
+	n.put("database", &node{kind: scalar, text: c.abs(db), derived: db.derived, src: db.src})
 }
 
 // abs resolves a path relative to the file it was written in.
@@ -156,7 +156,7 @@ func (c *completer) redis(name string, user *node) *node {
 				c.fail(n.child("url"), "database.redis."+name+".url", "has the scheme %q: write redis://, rediss:// or unix://", d.text)
 			}
 			if d.text == "unix" && parts.child("database") != nil {
-				parts.put("unix_socket", &node{kind: scalar, text: "/" + parts.value("database"), part: true, src: d.src})
+				parts.put("unix_socket", &node{kind: scalar, text: "/" + parts.value("database"), derived: true, src: d.src})
 				parts.remove("database")
 			}
 		}
@@ -167,11 +167,11 @@ func (c *completer) redis(name string, user *node) *node {
 		splitHost(n, h)
 	}
 	if nodes := n.child("nodes"); nodes != nil && (len(nodes.list) > 0 || nodes.text != "") && n.child("cluster") == nil {
-		n.put("cluster", text("true", nodes.src))
+		n.put("cluster", text("true", nodes.src).derive())
 	}
 	if n.child("prefix") == nil {
 		if p := c.stock.merge(c.user).at("database", "redis", "options", "prefix"); p != nil {
-			n.put("prefix", p)
+			n.put("prefix", p.derive())
 		}
 	}
 	return n
@@ -209,7 +209,7 @@ func (c *completer) inherit(tree *node) {
 	follow := func(n *node, keys ...string) {
 		for _, key := range keys {
 			if n != nil && n.kind == mapping && n.value(key) == "" {
-				n.put(key, def)
+				n.put(key, def.derive())
 			}
 		}
 	}
@@ -232,18 +232,18 @@ func (c *completer) inherit(tree *node) {
 			continue
 		}
 		if s.child("lock_connection") == nil || s.value("lock_connection") == "" {
-			s.put("lock_connection", s.child("connection"))
+			s.put("lock_connection", s.child("connection").derive())
 		}
 		if s.child("prefix") == nil && prefix != nil {
-			p := *prefix
+			p := prefix.derive()
 			if s.value("driver") == "redis" && p.text != "" && c.version.Before(11, 0) {
 				p.text += ":"
 			}
-			s.put("prefix", &p)
+			s.put("prefix", p)
 		}
 	}
 	if m := tree.at("app", "maintenance"); m.value("driver") == "cache" && m.value("store") == "" {
-		m.put("store", tree.at("cache", "default"))
+		m.put("store", tree.at("cache", "default").derive())
 	}
 }
 
@@ -270,7 +270,7 @@ func (c *completer) paths(n *node, t reflect.Type, at []string) {
 		for _, f := range fieldsOf(t) {
 			child := n.at(f.path...)
 			if f.tag.Get("path") != "" && child != nil && child.kind == scalar && child.text != "" {
-				n.set(&node{kind: scalar, text: c.abs(child), part: child.part, src: child.src}, f.path...)
+				n.set(&node{kind: scalar, text: c.abs(child), derived: child.derived, src: child.src}, f.path...)
 				continue
 			}
 			c.paths(child, f.typ, append(at, f.path...))

@@ -204,9 +204,6 @@ func keepForLaravel(c *Config, key string, asked bool) bool {
 		return true
 	}
 	src := c.Source(key)
-	if strings.HasPrefix(key, "database.redis.") && strings.HasSuffix(key, ".prefix") && !strings.Contains(key, ".options.") {
-		return src != c.Source("database.redis.options.prefix")
-	}
 	if asked {
 		return src.Kind == FromApp
 	}

@@ -43,7 +43,7 @@ func (c *Config) Render(o *RenderOptions) []byte {
 	}
 	tree := &node{}
 	for _, key := range c.order {
-		if r.opts.Keep(key) && !c.values[key].n.part {
+		if r.opts.Keep(key) && !c.values[key].n.derived {
 			tree.set(&node{kind: sequence, text: key}, renderPath(key)...)
 		}
 	}

@@ -8,14 +8,14 @@ import (
 // node is one value of a configuration source before it is given a type: a
 // scalar, a list or a mapping, with the place it stands at.
 type node struct {
-	kind   nodeKind
-	text   string // of a scalar, as written
-	null   bool   // of a scalar
-	part   bool   // of a URL that is a setting of its own
-	list   []*node
-	keys   []string // of a mapping, in order
-	fields map[string]*node
-	src    Source
+	kind    nodeKind
+	text    string // of a scalar, as written
+	null    bool   // of a scalar
+	derived bool   // follows from another setting: a part of a URL, a prefix
+	list    []*node
+	keys    []string // of a mapping, in order
+	fields  map[string]*node
+	src     Source
 }
 
 type nodeKind int
@@ -33,6 +33,16 @@ func (k nodeKind) String() string {
 func text(s string, src Source) *node { return &node{kind: scalar, text: s, src: src} }
 
 func null(src Source) *node { return &node{kind: scalar, null: true, src: src} }
+
+// derive returns a scalar like n that follows from it.
+func (n *node) derive() *node {
+	if n == nil {
+		return nil
+	}
+	c := *n
+	c.derived = true
+	return &c
+}
 
 // child returns the field of a mapping, nil if there is none.
 func (n *node) child(key string) *node {

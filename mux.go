@@ -53,13 +53,7 @@ func (m *Mux) HandleFunc(name string, fn HandlerFunc, opts ...HandlerOption) {
 	for _, o := range opts {
 		o.applyHandler(h)
 	}
-	for _, mw := range slices.Backward(h.wrap) {
-		fn = mw(fn)
-	}
-	for _, mw := range slices.Backward(m.wrap) {
-		fn = mw(fn)
-	}
-	h.Run = fn
+	h.Run = wrapped(wrapped(fn, h.wrap), m.wrap)
 	for _, n := range append([]string{name}, h.aliases...) {
 		if n == "" {
 			panic("spool: a handler needs a name")
@@ -69,6 +63,14 @@ func (m *Mux) HandleFunc(name string, fn HandlerFunc, opts ...HandlerOption) {
 		}
 		m.handlers[n] = h
 	}
+}
+
+// wrapped returns fn inside mw, the first of which is the outermost.
+func wrapped(fn HandlerFunc, mw []Middleware) HandlerFunc {
+	for _, w := range slices.Backward(mw) {
+		fn = w(fn)
+	}
+	return fn
 }
 
 // Handle registers a handler for jobs of type T under the type's name (see
@@ -88,7 +90,8 @@ func Handle[T any](m *Mux, fn func(ctx context.Context, job T) error, opts ...Ha
 }
 
 // Fallback sets a function that may supply a handler for names that aren't
-// registered; it returns nil for those it doesn't know.
+// registered; it returns nil for those it doesn't know. Middleware of
+// [Mux.Use], added before or after, goes around these handlers too.
 func (m *Mux) Fallback(find func(name string) *Handler) { m.fallback = find }
 
 // Lookup returns the handler for jobs of that name, or nil.
@@ -96,7 +99,13 @@ func (m *Mux) Lookup(name string) *Handler {
 	if h := m.handlers[name]; h != nil || m.fallback == nil {
 		return h
 	}
-	return m.fallback(name)
+	h := m.fallback(name)
+	if h == nil || len(m.wrap) == 0 {
+		return h
+	}
+	around := *h
+	around.Run = wrapped(h.Run, m.wrap)
+	return &around
 }
 
 // Names returns the names and aliases that have a handler, sorted.

@@ -216,7 +216,7 @@ func (s *Set) WorkerOptions(ctx context.Context) (*worker.Options, error) {
 	return &worker.Options{
 		Name: w.Name, Queues: w.Queue, Concurrency: w.Concurrency,
 		Policy: spool.Policy{Tries: new(w.Tries), Timeout: new(w.Timeout), Backoff: w.Backoff},
-		Sleep:  w.Sleep, Rest: w.Rest, StopWhenEmpty: w.StopWhenEmpty, StopWhenEmptyFor: w.StopWhenEmptyFor,
+		Sleep:  orNegative(w.Sleep), Rest: w.Rest, StopWhenEmpty: w.StopWhenEmpty, StopWhenEmptyFor: w.StopWhenEmptyFor,
 		MaxJobs: w.MaxJobs, MaxTime: w.MaxTime, Memory: uint64(max(w.Memory, 0)) << 20, Force: w.Force,
 		Grace: w.Grace, CancelGrace: w.CancelGrace, MaxStuck: orNegative(w.MaxStuck), MaxKeeps: orNegative(w.MaxKeeps),
 		FailUnknown: w.FailUnknown, Failed: store, Signals: signals, Maintenance: s.Maintenance(), Logger: s.log,
@@ -225,7 +225,7 @@ func (s *Set) WorkerOptions(ctx context.Context) (*worker.Options, error) {
 
 // orNegative turns a configured 0 into the "none" of worker.Options, whose 0
 // is the default.
-func orNegative(n int) int {
+func orNegative[T int | time.Duration](n T) T {
 	if n == 0 {
 		return -1
 	}

@@ -22,7 +22,7 @@ type Options struct {
 	// Backoff none.
 	Policy spool.Policy
 	// Sleep is the longest wait between looks at an empty queue where the
-	// backend can't wake the worker; 3 s.
+	// backend can't wake the worker; 3 s. Negative means none.
 	Sleep time.Duration
 	// Rest is a pause of a slot after each job; none.
 	Rest time.Duration
@@ -71,6 +71,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// minSleep keeps a daemon that should not sleep from spinning.
+const minSleep = 10 * time.Millisecond
+
 // withDefaults returns a copy with every default filled in.
 func (o *Options) withDefaults(conn *spool.Connection) Options {
 	var c Options
@@ -92,7 +95,10 @@ func (o *Options) withDefaults(conn *spool.Connection) Options {
 	if c.Once {
 		c.Concurrency = 1
 	}
-	c.Sleep = or(c.Sleep, 3*time.Second)
+	c.Sleep = max(or(c.Sleep, 3*time.Second), 0)
+	if !c.Once {
+		c.Sleep = max(c.Sleep, minSleep)
+	}
 	c.Grace = or(c.Grace, 25*time.Second)
 	c.CancelGrace = or(c.CancelGrace, 5*time.Second)
 	c.MaxStuck = max(or(c.MaxStuck, 1), 0)

@@ -3,8 +3,10 @@ package redisqueue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/internal/testserver"
@@ -161,4 +163,46 @@ func clear(b *testing.B, c *Conn) {
 	if _, err := c.Clear(context.Background(), "q"); err != nil {
 		b.Error(err)
 	}
+}
+
+// BenchmarkWake is the time from a push to its job being in the hands of a
+// worker that waited.
+func BenchmarkWake(b *testing.B) {
+	addr := testserver.Redis(b)
+	client := open(b, addr)
+	worker := connect(b, client, Options{})
+	producer := connect(b, open(b, addr), Options{Prefix: worker.opts.Prefix})
+	b.Cleanup(func() { clear(b, worker) })
+	taken := make(chan time.Time)
+	go func() {
+		defer close(taken)
+		for n := 0; n < b.N; {
+			if err := worker.Wait(context.Background(), []string{"q"}, time.Minute); err != nil {
+				return
+			}
+			rs, err := worker.Reserve(context.Background(), "q", 1)
+			if err != nil {
+				return
+			}
+			for range rs {
+				n++
+				taken <- time.Now()
+			}
+		}
+	}()
+	var all []time.Duration
+	for i := range b.N {
+		time.Sleep(2 * time.Millisecond) // so that the worker waits again
+		start := time.Now()
+		push(b, producer, "q", envelopes(i, 1)...)
+		at, ok := <-taken
+		if !ok {
+			b.Fatal("the worker has stopped")
+		}
+		all = append(all, at.Sub(start))
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "µs-p50")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "µs-p99")
+	b.ReportMetric(0, "ns/op")
 }

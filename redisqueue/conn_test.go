@@ -390,3 +390,27 @@ func size(t testing.TB, c *Conn, queue string) driver.Size {
 	}
 	return s
 }
+
+func TestCloseMayCloseTheClient(t *testing.T) {
+	client := open(t, testserver.NewRedis(t).Addr)
+	c, err := New(client, &Options{CloseClient: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error, 1)
+	go func() { waiting <- c.Wait(context.Background(), []string{"q"}, time.Minute) }()
+	blocked(t, client)
+	start := time.Now()
+	if err := errors.Join(c.Close(), c.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waiting; !errors.Is(err, driver.ErrClosed) {
+		t.Errorf("Wait returned %v, want ErrClosed", err)
+	}
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("closing took %v", d)
+	}
+	if err := client.Do(context.Background(), client.B().Ping().Build()).Error(); !errors.Is(err, rueidis.ErrClosing) {
+		t.Errorf("the client answers with %v, want that it is closed", err)
+	}
+}

@@ -253,7 +253,7 @@ func (c *Conn) Clear(ctx context.Context, queue string) (int64, error) {
 		c.client.B().Llen().Key(k.ready).Build(),
 		c.client.B().Zcard().Key(k.delayed).Build(),
 		c.client.B().Zcard().Key(k.reserved).Build(),
-		c.client.B().Unlink().Key(k.ready, k.delayed, k.reserved, k.notify).Build(),
+		c.client.B().Unlink().Key(k.all()...).Build(),
 		c.client.B().Exec().Build())
 	answers, err := res[len(res)-1].ToArray()
 	if err != nil {
@@ -278,7 +278,7 @@ func (c *Conn) Rescue(ctx context.Context, queue string, max int) (int, error) {
 	k := c.keys(queue)
 	total := 0
 	for total < max {
-		n, err := c.run(ctx, c.scripts.rescue, []string{k.reserved, k.ready, k.notify},
+		n, err := c.run(ctx, c.scripts.rescue, k.all(),
 			[]string{strconv.Itoa(min(max-total, migrateMost))}).ToInt64()
 		if err != nil {
 			return total, err

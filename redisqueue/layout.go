@@ -16,15 +16,19 @@ import (
 type Layout struct {
 	Name string // for messages, "laravel"
 
-	Before, After             string // "queues:" and ""
-	Delayed, Reserved, Notify string // endings, ":delayed"
+	Before, After     string // "queues:" and ""
+	Delayed, Reserved string // endings, ":delayed"
+	// Notify is the ending of the list that wakes waiting workers; empty if
+	// there is none: then nothing is added to it and Wait only looks now and
+	// then.
+	Notify string
 
 	Scripts Scripts
 }
 
 // Scripts are the Lua texts of a layout. The head of each file in lua/ tells
 // keys, arguments and answer; a layout that counts attempts elsewhere replaces
-// the texts and keeps those.
+// the texts and keeps those. A layout without notify list is given no key for it.
 type Scripts struct {
 	Push, Reserve, Delete, Release, Return, Extend, Rescue, Due string
 }
@@ -79,7 +83,17 @@ var (
 
 // keys are the names of a queue's keys.
 type keys struct {
-	ready, delayed, reserved, notify string
+	ready, delayed, reserved string
+	notify                   string // empty if the layout has none
+}
+
+// all returns the keys that exist in the layout.
+func (k keys) all() []string {
+	names := []string{k.ready, k.delayed, k.reserved}
+	if k.notify != "" {
+		names = append(names, k.notify)
+	}
+	return names
 }
 
 // keys returns the keys of a queue. A cluster keeps them together only if the
@@ -89,7 +103,11 @@ func (l *Layout) keys(prefix, queue string, cluster bool) keys {
 		queue = "{" + queue + "}"
 	}
 	ready := prefix + l.Before + queue + l.After
-	return keys{ready, ready + l.Delayed, ready + l.Reserved, ready + l.Notify}
+	k := keys{ready: ready, delayed: ready + l.Delayed, reserved: ready + l.Reserved}
+	if l.Notify != "" {
+		k.notify = ready + l.Notify
+	}
+	return k
 }
 
 // tagged says whether a key has a hash tag: {…} with something in it.
@@ -121,7 +139,8 @@ func (l *Layout) queueOf(prefix, key string, cluster bool) (queue string, p part
 		text string
 		part part
 	}{{l.Delayed, delayed}, {l.Reserved, reserved}, {l.Notify, notify}} {
-		if cut, found := strings.CutSuffix(rest, l.After+ending.text); found && cut != "" {
+		cut, found := strings.CutSuffix(rest, l.After+ending.text)
+		if ending.text != "" && found && cut != "" {
 			return untag(cut, cluster), ending.part, true
 		}
 	}

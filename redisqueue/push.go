@@ -96,16 +96,18 @@ func (c *Conn) pushReady(ctx context.Context, k keys, ms []driver.Message, size 
 	cmds := make([]rueidis.Completed, 0, 5)
 	cmds = append(cmds,
 		c.client.B().Multi().Build(),
-		c.client.B().Rpush().Key(k.ready).Element(bodies...).Build(),
-		c.client.B().Rpush().Key(k.notify).Element(c.tokens[:len(ms)]...).Build(),
-		c.client.B().Exec().Build())
-	cmds = c.replicated(cmds)
+		c.client.B().Rpush().Key(k.ready).Element(bodies...).Build())
+	if k.notify != "" {
+		cmds = append(cmds, c.client.B().Rpush().Key(k.notify).Element(c.tokens[:len(ms)]...).Build())
+	}
+	exec := len(cmds)
+	cmds = c.replicated(append(cmds, c.client.B().Exec().Build()))
 	res := c.client.DoMulti(ctx, cmds...)
-	answers, err := res[3].ToArray()
+	answers, err := res[exec].ToArray()
 	if err != nil {
 		// An aborted transaction says only that: the command that was refused
 		// says why (out of memory, read-only replica, no permission).
-		for _, r := range res[:3] {
+		for _, r := range res[:exec] {
 			if _, refused := rueidis.IsRedisErr(r.Error()); refused {
 				return r.Error()
 			}
@@ -117,7 +119,7 @@ func (c *Conn) pushReady(ctx context.Context, k keys, ms []driver.Message, size 
 			return err
 		}
 	}
-	return c.confirmed(res[4:])
+	return c.confirmed(res[exec+1:])
 }
 
 // pushMixed stores jobs some of which are delayed.
@@ -127,7 +129,10 @@ func (c *Conn) pushMixed(ctx context.Context, k keys, ms []driver.Message, size 
 	for i := range ms {
 		args = append(args, seconds(ms[i].Delay), bodies[i])
 	}
-	names := []string{k.ready, k.delayed, k.notify}
+	names := []string{k.ready, k.delayed}
+	if k.notify != "" {
+		names = append(names, k.notify)
+	}
 	if c.opts.WaitReplicas <= 0 {
 		return c.run(ctx, c.scripts.push, names, args).Error()
 	}

@@ -40,7 +40,7 @@ func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Res
 	k := c.keys(queue)
 	// Jobs that the server has moved must be seen: the call isn't cancelled.
 	answer, err := c.run(context.WithoutCancel(ctx), c.scripts.reserve,
-		[]string{k.ready, k.delayed, k.reserved, k.notify},
+		k.all(),
 		[]string{strconv.Itoa(max), c.lease, strconv.Itoa(c.migrations(max)), c.requeue, strconv.Itoa(reserveBytes)}).ToArray()
 	if err != nil || len(answer) == 0 {
 		return nil, err

@@ -63,29 +63,26 @@ func (c *Conn) settle(ctx context.Context, rs []driver.Reservation, do func(keys
 	if err := c.check(ctx); err != nil {
 		return err
 	}
-	if len(rs) == 0 {
-		return nil
+	held, err := receipts(rs)
+	if err != nil || len(rs) == 0 {
+		return err
 	}
-	held := make([]*receipt, len(rs))
-	for i := range rs {
-		r, ok := rs[i].Receipt.(*receipt)
-		if !ok {
-			return fmt.Errorf("redisqueue: item %d has the receipt %T of another driver", i, rs[i].Receipt)
-		}
-		held[i] = r
+	if !oneQueue(rs) {
+		return c.settleEach(rs, held, do)
 	}
-	if oneQueue(rs) {
-		lost, err := do(c.keys(rs[0].Queue), held)
-		if err != nil || len(lost) == 0 {
-			return err
-		}
-		errs := make([]error, len(rs))
-		for _, i := range lost {
-			errs[i] = driver.ErrLost
-		}
-		return driver.Outcomes(errs)
+	lost, err := do(c.keys(rs[0].Queue), held)
+	if err != nil || len(lost) == 0 {
+		return err
 	}
+	errs := make([]error, len(rs))
+	for _, i := range lost {
+		errs[i] = driver.ErrLost
+	}
+	return driver.Outcomes(errs)
+}
 
+// settleEach is settle for reservations of several queues.
+func (c *Conn) settleEach(rs []driver.Reservation, held []*receipt, do func(keys, []*receipt) ([]int64, error)) error {
 	groups, order := map[string][]int{}, []string{}
 	for i := range rs {
 		q := rs[i].Queue
@@ -111,6 +108,18 @@ func (c *Conn) settle(ctx context.Context, rs []driver.Reservation, do func(keys
 		}
 	}
 	return driver.Outcomes(errs)
+}
+
+func receipts(rs []driver.Reservation) ([]*receipt, error) {
+	held := make([]*receipt, len(rs))
+	for i := range rs {
+		r, ok := rs[i].Receipt.(*receipt)
+		if !ok {
+			return nil, fmt.Errorf("redisqueue: item %d has the receipt %T of another driver", i, rs[i].Receipt)
+		}
+		held[i] = r
+	}
+	return held, nil
 }
 
 func oneQueue(rs []driver.Reservation) bool {

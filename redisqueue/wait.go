@@ -72,7 +72,7 @@ func (c *Conn) watched(queues []string) (lists []string, sets [][]string) {
 		if i == 0 || c.cluster {
 			sets = append(sets, nil)
 		}
-		if i == 0 || !c.cluster {
+		if k.notify != "" && (i == 0 || !c.cluster) {
 			lists = append(lists, k.notify)
 		}
 		last := len(sets) - 1

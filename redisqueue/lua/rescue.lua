@@ -1,8 +1,8 @@
 -- rescue.lua: make expired reservations ready again, their attempts kept.
 --
--- KEYS[1] reserved set   KEYS[2] ready list   KEYS[3] notify list
+-- KEYS[1] ready list   KEYS[2] delayed set   KEYS[3] reserved set   KEYS[4] notify list
 -- ARGV[1] how many at most
 --
 -- Returns how many there were.
 
-return move(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
+return move(KEYS[3], KEYS[1], KEYS[4], ARGV[1])

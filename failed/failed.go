@@ -24,6 +24,9 @@ type Record struct {
 	// ID names the record to the user and to Find and Forget: the uuid where
 	// the store keeps it, else the number of the row. Log ignores it.
 	ID string
+	// Row is the number of the row, 0 where rows have none. A job that fails
+	// again gets a new one. Log ignores it.
+	Row int64
 	// UUID is the job's own id. Log makes one up if it is empty. Stores without
 	// a column for it return it empty.
 	UUID string
@@ -56,7 +59,7 @@ type Filter struct {
 // Store keeps failed jobs. All methods are safe for concurrent use, by other
 // processes too, and return the backend's errors as they are.
 type Store interface {
-	// Log stores the record and returns its ID. Logging a UUID again updates
+	// Log stores the record and returns its ID. Logging a UUID again replaces
 	// its record, so that a crash between the two steps of failing a job, or a
 	// repeated call, leaves one; stores without UUIDs keep both.
 	Log(ctx context.Context, r Record) (id string, err error)
@@ -82,6 +85,14 @@ type Store interface {
 
 	// Count returns how many records the filter chooses.
 	Count(ctx context.Context, f Filter) (int64, error)
+}
+
+// SameForgetter is implemented by stores that can tell a record from the one
+// that replaced it.
+type SameForgetter interface {
+	// ForgetSame removes records that List or Find returned, unless the job has
+	// failed anew since then, and returns how many there were.
+	ForgetSame(ctx context.Context, recs ...Record) (int64, error)
 }
 
 // TxLogger is implemented by stores in a SQL database, where recording a job

@@ -40,7 +40,10 @@ type Locker interface {
 	Release(ctx context.Context, name, owner string) (bool, error)
 }
 
-var _ Store = (*File)(nil)
+var (
+	_ Store         = (*File)(nil)
+	_ SameForgetter = (*File)(nil)
+)
 
 // NewFile returns the store in the file, which is made when the first record
 // is logged. An application keeps it at storage/framework/cache/failed-jobs.json.
@@ -117,14 +120,16 @@ func (it *item) chosen(loc *time.Location, f Filter) bool {
 // Log implements [Store].
 func (s *File) Log(ctx context.Context, r Record) (string, error) {
 	r = r.fill()
-	fresh := item{raw: encode(r, s.loc)}
 	err := s.change(ctx, func(items []item) []item {
-		kept := append(make([]item, 0, len(items)+1), fresh)
+		kept := make([]item, 1, len(items)+1)
 		for _, it := range items {
 			if it.id() != r.UUID {
 				kept = append(kept, it)
+			} else if next := it.at(s.loc).Add(time.Second); r.FailedAt.Before(next) {
+				r.FailedAt = next // ForgetSame tells failures apart by their second
 			}
 		}
+		kept[0] = item{raw: encode(r, s.loc)}
 		return kept[:min(len(kept), s.limit)]
 	})
 	return r.UUID, err
@@ -186,6 +191,18 @@ func (s *File) Forget(ctx context.Context, ids ...string) (int64, error) {
 		unwanted[id] = true
 	}
 	return s.drop(ctx, func(it *item) bool { return unwanted[it.id()] })
+}
+
+// ForgetSame implements [SameForgetter].
+func (s *File) ForgetSame(ctx context.Context, recs ...Record) (int64, error) {
+	unwanted := make(map[string]time.Time, len(recs))
+	for _, r := range recs {
+		unwanted[r.ID] = r.FailedAt
+	}
+	return s.drop(ctx, func(it *item) bool {
+		at, ok := unwanted[it.id()]
+		return ok && at.Equal(it.at(s.loc))
+	})
 }
 
 // Flush implements [Store].

@@ -50,8 +50,9 @@ func IDColumns() Columns { return Columns{ID: "id", FailedAt: "failed_at"} }
 func ThinkColumns() Columns { return Columns{ID: "id", FailedAt: "fail_time"} }
 
 var (
-	_ Store    = (*SQL)(nil)
-	_ TxLogger = (*SQL)(nil)
+	_ Store         = (*SQL)(nil)
+	_ SameForgetter = (*SQL)(nil)
+	_ TxLogger      = (*SQL)(nil)
 )
 
 // NewSQL returns the store in db, whose table must exist. It doesn't close db.
@@ -77,8 +78,8 @@ func (s *SQL) Database() *sql.DB { return s.db.SQL() }
 
 // Log implements [Store].
 func (s *SQL) Log(ctx context.Context, r Record) (id string, err error) {
-	err = s.db.Run(ctx, func(ctx context.Context, q sqldb.Querier) error {
-		id, err = s.log(ctx, q, r)
+	err = s.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		id, err = s.log(ctx, s.db.On(tx), r)
 		return err
 	})
 	return id, err
@@ -103,8 +104,14 @@ func (s *SQL) log(ctx context.Context, q sqldb.Querier, r Record) (id string, er
 		narrowText(plainText(r.Exception), takes.exception), r.FailedAt.In(s.loc).Format(timeFormat),
 	}
 	if c.UUID != "" {
+		// A row of its own for every failure, so that ForgetSame can tell them
+		// apart; the upsert is for one that another process logs right now.
+		_, err := q.ExecContext(ctx, d.Rebind("DELETE FROM "+d.Ident(s.table)+" WHERE "+d.Ident(c.UUID)+" = ?"), r.UUID)
+		if err != nil {
+			return "", err
+		}
 		query := d.Upsert(s.table, append([]string{c.UUID}, columns...), []string{c.UUID}, columns)
-		_, err := q.ExecContext(ctx, query, append([]any{r.UUID}, args...)...)
+		_, err = q.ExecContext(ctx, query, append([]any{r.UUID}, args...)...)
 		return r.UUID, err
 	}
 	query := d.Insert(s.table, columns, 1)
@@ -130,7 +137,7 @@ func (s *SQL) Find(ctx context.Context, id string) (Record, error) {
 			return Record{}, err
 		}
 		if len(rows) > 0 {
-			return rows[0].Record, nil
+			return rows[0], nil
 		}
 	}
 	if !numbered {
@@ -143,7 +150,7 @@ func (s *SQL) Find(ctx context.Context, id string) (Record, error) {
 	if len(rows) == 0 {
 		return Record{}, notFound(id)
 	}
-	return rows[0].Record, nil
+	return rows[0], nil
 }
 
 // List implements [Store].
@@ -159,17 +166,13 @@ func (s *SQL) List(ctx context.Context, f Filter, cursor string, max int) (page 
 		}
 		where = where.and(s.db.Dialect().Ident(s.columns.ID)+" < ?", last)
 	}
-	rows, err := s.query(ctx, where, f, max+1) // one more tells whether there is a next page
+	page, err = s.query(ctx, where, f, max+1) // one more tells whether there is a next page
 	if err != nil {
 		return nil, "", err
 	}
-	if len(rows) > max {
-		rows = rows[:max]
-		next = strconv.FormatInt(rows[max-1].number, 10)
-	}
-	page = make([]Record, len(rows))
-	for i, r := range rows {
-		page[i] = r.Record
+	if len(page) > max {
+		page = page[:max]
+		next = strconv.FormatInt(page[max-1].Row, 10)
 	}
 	return page, next, nil
 }

@@ -53,14 +53,8 @@ func (s *SQL) where(f Filter) condition {
 	return c
 }
 
-// numbered is a record with the number of its row.
-type numbered struct {
-	Record
-	number int64
-}
-
 // query reads records, the newest first.
-func (s *SQL) query(ctx context.Context, where condition, f Filter, max int) (found []numbered, err error) {
+func (s *SQL) query(ctx context.Context, where condition, f Filter, max int) (found []Record, err error) {
 	d, c := s.db.Dialect(), s.columns
 	columns := []string{d.Ident(c.ID), "''", d.Ident("connection"), d.Ident("queue"), d.Ident("payload"), d.Ident("exception"), s.timeText()}
 	if c.UUID != "" {
@@ -89,26 +83,22 @@ func (s *SQL) query(ctx context.Context, where condition, f Filter, max int) (fo
 }
 
 // scan reads one row; think-queue's columns may be null.
-func (s *SQL) scan(rows *sql.Rows) (numbered, error) {
-	var (
-		n                                                   numbered
-		uuid, connection, queue, payload, exception, failed sql.NullString
-	)
-	if err := rows.Scan(&n.number, &uuid, &connection, &queue, &payload, &exception, &failed); err != nil {
-		return n, err
+func (s *SQL) scan(rows *sql.Rows) (r Record, err error) {
+	var uuid, connection, queue, payload, exception, failed sql.NullString
+	if err := rows.Scan(&r.Row, &uuid, &connection, &queue, &payload, &exception, &failed); err != nil {
+		return r, err
 	}
-	n.Record = Record{
-		ID: uuid.String, UUID: uuid.String, Connection: connection.String, Queue: queue.String, Exception: exception.String,
-	}
+	r.ID, r.UUID = uuid.String, uuid.String
+	r.Connection, r.Queue, r.Exception = connection.String, queue.String, exception.String
 	if s.columns.UUID == "" {
-		n.ID = strconv.FormatInt(n.number, 10)
+		r.ID = strconv.FormatInt(r.Row, 10)
 	}
 	if payload.String != "" {
-		n.Payload = DecodePayload(payload.String)
+		r.Payload = DecodePayload(payload.String)
 	}
 	// A date that is none, as MySQL's 0000-00-00, is an unknown time.
-	n.FailedAt, _ = time.ParseInLocation(timeFormat, failed.String, s.loc)
-	return n, nil
+	r.FailedAt, _ = time.ParseInLocation(timeFormat, failed.String, s.loc)
+	return r, nil
 }
 
 // timeText is the time of failure as text: the SDKs would turn it into an

@@ -44,6 +44,25 @@ func (s *SQL) Forget(ctx context.Context, ids ...string) (total int64, err error
 	return total, nil
 }
 
+// ForgetSame implements [SameForgetter]: a job that failed anew has a row of
+// another number.
+func (s *SQL) ForgetSame(ctx context.Context, recs ...Record) (total int64, err error) {
+	column := s.db.Dialect().Ident(s.columns.ID)
+	for len(recs) > 0 {
+		n := min(len(recs), chunk)
+		rows := make([]any, n)
+		for i, r := range recs[:n] {
+			rows[i] = r.Row
+		}
+		removed, err := s.remove(ctx, condition{}.and(column+" IN ("+sqldb.Marks(n)+")", rows...))
+		if total += removed; err != nil {
+			return total, err
+		}
+		recs = recs[n:]
+	}
+	return total, nil
+}
+
 // forgetDigits removes the record that Find would return: a uuid may consist
 // of digits and must not take the row of that number along.
 func (s *SQL) forgetDigits(ctx context.Context, id string, number int64) (int64, error) {

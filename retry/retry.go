@@ -71,16 +71,16 @@ func jobs(ctx context.Context, m *spool.Manager, store failed.Store, recs []fail
 		wg.Go(func() { errs[i] = push(ctx, m, &recs[i]) })
 	}
 	wg.Wait()
-	var done []string
+	var done []failed.Record
 	for i, err := range errs {
 		if err == nil {
-			done = append(done, recs[i].ID)
+			done = append(done, recs[i])
 		}
 	}
 	var forgotten error
 	if len(done) > 0 {
 		// Also when ctx ended meanwhile: these are back on their queues.
-		if _, err := store.Forget(context.WithoutCancel(ctx), done...); err != nil {
+		if err := forget(context.WithoutCancel(ctx), store, done); err != nil {
 			forgotten = fmt.Errorf("%d jobs are back on their queues, but their records could not be removed: %w", len(done), err)
 		}
 	}
@@ -91,6 +91,21 @@ func jobs(ctx context.Context, m *spool.Manager, store failed.Store, recs []fail
 		}
 	}
 	return errors.Join(forgotten, ctx.Err())
+}
+
+// forget removes the records of jobs that are back on their queues. One that
+// has run and failed again by now keeps its new record.
+func forget(ctx context.Context, store failed.Store, recs []failed.Record) error {
+	if s, ok := store.(failed.SameForgetter); ok {
+		_, err := s.ForgetSame(ctx, recs...)
+		return err
+	}
+	ids := make([]string, len(recs))
+	for i, r := range recs {
+		ids[i] = r.ID
+	}
+	_, err := store.Forget(ctx, ids...)
+	return err
 }
 
 // push puts one job back on the queue it came from.

@@ -137,7 +137,7 @@ func New(client rueidis.Client, opts *Options) (*Conn, error) {
 	}
 	s := &layout.Scripts
 	c.scripts.push, c.scripts.reserve = newScript(s.Push), newScript(s.Reserve)
-	c.scripts.delete, c.scripts.release = newScript(s.Delete), newScript(s.Release)
+	c.scripts.delete, c.scripts.release = newScript(deleteLua), newScript(s.Release)
 	c.scripts.giveBack, c.scripts.extend = newScript(s.Return), newScript(s.Extend)
 	c.scripts.rescue, c.scripts.due = newScript(s.Rescue), newScript(s.Due)
 	c.closing, c.shutdown = context.WithCancel(context.Background())

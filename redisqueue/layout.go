@@ -29,8 +29,9 @@ type Layout struct {
 // Scripts are the Lua texts of a layout. The head of each file in lua/ tells
 // keys, arguments and answer; a layout that counts attempts elsewhere replaces
 // the texts and keeps those. A layout without notify list is given no key for it.
+// Deleting is the same everywhere: the exact member leaves the reserved set.
 type Scripts struct {
-	Push, Reserve, Delete, Release, Return, Extend, Rescue, Due string
+	Push, Reserve, Release, Return, Extend, Rescue, Due string
 }
 
 // Laravel returns the layout of Laravel 8 to 13 (and of Horizon): lists and
@@ -46,7 +47,6 @@ func Laravel() Layout {
 		Scripts: Scripts{
 			Push:    clockLua + pushLua,
 			Reserve: attemptsLua + clockLua + moveLua + reserveLua,
-			Delete:  deleteLua,
 			Release: clockLua + releaseLua,
 			Return:  clockLua + returnLua,
 			Extend:  clockLua + extendLua,

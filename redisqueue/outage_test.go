@@ -325,7 +325,7 @@ func TestNoCommandIsRepeated(t *testing.T) {
 		{"Return", func() error { return c.Return(t.Context(), rs[:1], 0) }},
 		{"Release", func() error { return c.Release(t.Context(), rs[1:2], 0) }},
 		{"Extend", func() error { return c.Extend(t.Context(), rs[2:]) }},
-		{"Delete", func() error { return c.Delete(t.Context(), rs[2:]) }},
+		{"Delete", func() error { return c.Delete(t.Context(), rs[1:]) }},
 		{"Push", func() error { _, err := c.Push(t.Context(), "q", messages(`{"id":4,"attempts":0}`)); return err }},
 	} {
 		if err := tt.do(); err != nil { // the server knows the script from here on

@@ -13,6 +13,14 @@ import (
 // counted another attempt.
 func (c *Conn) Delete(ctx context.Context, rs []driver.Reservation) error {
 	return c.settle(ctx, rs, func(k keys, held []*receipt) ([]int64, error) {
+		if len(held) == 1 {
+			n, err := c.client.Do(ctx, c.client.B().Zrem().Key(k.reserved).Member(held[0].member).Build()).ToInt64()
+			if err == nil && n == 0 {
+				return []int64{0}, nil
+			}
+			return nil, err
+		}
+		// One variadic ZREM would say how many were there, but not which.
 		return c.run(ctx, c.scripts.delete, []string{k.reserved}, members(nil, held)).AsIntSlice()
 	})
 }

@@ -20,8 +20,8 @@ import "time"
 // Config is the settings in force. It is plain data, safe to read from any
 // number of goroutines; nobody changes it after [Load].
 type Config struct {
-	// Laravel is the version whose defaults apply: 8, 11, 5.8. The zero Version
-	// means that no Laravel application is involved and Spool's own apply.
+	// Laravel is the version whose defaults apply: 8, 11, 5.8, or none (the zero
+	// Version), which means that no Laravel application is involved.
 	Laravel Version `key:"laravel"`
 	// StockEnv says whether Laravel's names in the environment (REDIS_HOST, …)
 	// set what they set in a stock application. Without it the environment only
@@ -105,11 +105,11 @@ type Connection struct {
 	// Queue is the queue used when none is named.
 	Queue string `key:"queue"`
 	// RetryAfter is the lease: a job whose worker is gone is tried again after
-	// it. Live workers renew it. nil is null: expired reservations are not
+	// it. Live workers renew it. With null (nil) expired reservations are not
 	// re-queued by this connection.
 	RetryAfter *time.Duration `key:"retry_after" for:"database,redis,beanstalkd,memory"`
-	// BlockFor is how long a worker blocks in the server for a job. nil is null:
-	// it doesn't block there; 0 blocks without limit.
+	// BlockFor is how long a worker blocks in the server for a job. With null
+	// (nil) it doesn't block there; 0 blocks without limit.
 	BlockFor *time.Duration `key:"block_for" for:"redis,beanstalkd"`
 	// AfterCommit holds dispatches back until the transaction at hand commits.
 	AfterCommit bool `key:"after_commit" for:"database,redis,beanstalkd,sqs,sync"`

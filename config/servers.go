@@ -8,8 +8,8 @@ type Database struct {
 	Name string `key:"-"`
 	// Driver is the sort of database.
 	Driver string `key:"driver" enum:"sqlite,mysql,mariadb,pgsql"`
-	// URL is the connection as one URL. Its parts are already merged into the
-	// other fields, which alone need to be read.
+	// URL is the connection as one URL. Its parts go before the fields beside
+	// it, into which Load merges them: only those need to be read.
 	URL string `key:"url" secret:"url"`
 	// Host is the server's name; for pgsql also the folder of its socket.
 	Host string `key:"host" for:"mysql,mariadb,pgsql"`
@@ -63,8 +63,8 @@ type RedisOptions struct {
 type Redis struct {
 	// Name is the key it stands under.
 	Name string `key:"-"`
-	// URL is the connection as one URL. Its parts are already merged into the
-	// other fields, which alone need to be read.
+	// URL is the connection as one URL. Its parts go before the fields beside
+	// it, into which Load merges them: only those need to be read.
 	URL string `key:"url" secret:"url"`
 	// Scheme is how the server is spoken to.
 	Scheme string `key:"scheme" enum:"tcp,tls,unix"`

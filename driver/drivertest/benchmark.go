@@ -3,6 +3,7 @@ package drivertest
 import (
 	"crypto/rand"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,19 +53,21 @@ type workload struct {
 	*testing.B
 	conn  driver.Conn
 	queue string
+	n     int // messages made
 }
 
 func newWorkload(b *testing.B, conn driver.Conn) *workload {
 	b.Helper()
 	b.ReportAllocs()
-	return &workload{b, conn, "bench-" + strings.ToLower(rand.Text()[:10])}
+	return &workload{B: b, conn: conn, queue: "bench-" + strings.ToLower(rand.Text()[:10])}
 }
 
 func (w *workload) push(n int) {
 	w.Helper()
 	ms := make([]driver.Message, n)
 	for i := range ms {
-		id := rand.Text()
+		w.n++
+		id := "bench-" + strconv.Itoa(w.n)
 		ms[i] = driver.Message{ID: id, Body: fmt.Appendf(nil,
 			`{"uuid":"%s","displayName":"SendReminderEmail","job":"SendReminderEmail","maxTries":3,"timeout":60,"data":{"user_id":1,"lang":"de"},"id":"%s","attempts":0}`, id, id)}
 	}

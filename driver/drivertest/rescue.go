@@ -51,6 +51,11 @@ func rescueByHand(f *fixture) {
 	rescue(2, 2)
 	rescue(10, 1)
 	rescue(10, 0)
+	if !f.h.BestEffortFencing {
+		for _, v := range f.verbs() {
+			f.lost(v.name+" by the holder before the rescue, of a job that nobody holds", v.call(c, lost...), 3)
+		}
+	}
 	rs := f.reserveN(c, q, 3)
 	f.sameSet(f.idsOf(rs), f.idsOf(lost))
 	for _, r := range rs {
@@ -59,7 +64,7 @@ func rescueByHand(f *fixture) {
 		}
 	}
 	if !f.h.BestEffortFencing {
-		f.lost("Delete by the holder before the rescue", c.Delete(f.ctx(), lost), 3)
+		f.lost("Delete by the holder before the rescue, of a job that another holds", c.Delete(f.ctx(), lost), 3)
 	}
 	f.must("Delete", c.Delete(f.ctx(), rs))
 }

@@ -15,6 +15,7 @@ func settleCases() []testCase {
 		{name: "a deleted job is gone", needs: stored, run: deletedIsGone},
 		{name: "deleting twice is ErrLost", needs: fenced, run: deleteTwice},
 		{name: "settling a deleted job is ErrLost and doesn't revive it", needs: fenced, run: settleDeleted},
+		{name: "a deleted job isn't taken for one pushed later", needs: fenced, run: deletedThenPushed},
 		{name: "settling a released job is ErrLost and leaves it", needs: fenced, run: settleReleased},
 		{name: "a job released and taken by another is ErrLost", needs: fenced, run: releasedThenTaken},
 		{name: "one bad item doesn't fail its batch-mates", needs: fenced, run: badItem},
@@ -107,6 +108,21 @@ func settleDeleted(f *fixture) {
 		f.lost(v.name+" after Delete", v.call(f.c, rs...), 1)
 		f.none(f.c, q, "deleted before "+v.name)
 		f.sized0(q)
+	}
+}
+
+// deletedThenPushed tempts stores that use the ids of deleted jobs again.
+func deletedThenPushed(f *fixture) {
+	for _, v := range f.verbs() {
+		q := f.queue("reused")
+		f.push(f.c, q, 1, 0)
+		old := f.one(f.c, q, 1)
+		f.must("Delete", f.c.Delete(f.ctx(), []driver.Reservation{old}))
+		f.push(f.c, q, 1, 0)
+		now := f.one(f.c, q, 1)
+		f.lost(v.name+" of a job that is gone, with a new one in its place", v.call(f.c, old), 1)
+		f.none(f.c, q, "the new job is held, whatever "+v.name+" did")
+		f.must("Delete of the new job", f.c.Delete(f.ctx(), []driver.Reservation{now}))
 	}
 }
 

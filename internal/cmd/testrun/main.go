@@ -18,12 +18,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"slices"
 	"syscall"
 	"time"
 
+	"github.com/spoolq/spool/internal/procgroup"
 	"github.com/spoolq/spool/internal/testserver"
 )
 
@@ -111,20 +111,17 @@ func test(ctx context.Context, env, args []string) (int, error) {
 }
 
 // execute runs a command with the servers in its environment and returns its
-// exit code.
+// exit code. When ctx ends, so does the command with all that it has started.
 func execute(ctx context.Context, env []string, stdout io.Writer, args ...string) (int, error) {
 	if len(args) == 0 {
 		return 1, errors.New("no command")
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stdout, cmd.Stderr = stdout, os.Stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 20 * time.Second
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode(), nil
+	exit, err := procgroup.Run(ctx, &procgroup.Spec{
+		Path: args[0], Args: args[1:], Env: append(os.Environ(), env...),
+		Stdout: stdout, Stderr: os.Stderr, Grace: 10 * time.Second,
+	})
+	if err != nil || exit.OK() {
+		return 0, err
 	}
-	return 0, err
+	return max(exit.Code, 1), nil
 }

@@ -8,9 +8,18 @@
 //	}
 //
 // Commands are named as in Laravel (queue:work) and have short names (work).
-// Results go to standard output, everything else to standard error. Exit
-// codes: 0 done, 1 it failed, 2 the command line or the configuration is
-// wrong, 12 a worker has reached its memory limit.
+// Results go to standard output, everything else to standard error.
+//
+// # Exit codes
+//
+//	0   done
+//	1   it failed; some of several things could not be done; queue:monitor found
+//	    a queue at its limit; check found something that is refused
+//	2   the command line or the settings are wrong, and nothing was done
+//	12  a worker has reached its memory limit, as in Laravel
+//
+// A command that a signal ends has the exit code of that signal; queue:work
+// and queue:listen drain and end with 0.
 package cli
 
 import (
@@ -19,6 +28,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/connect"
@@ -26,13 +38,14 @@ import (
 
 // Exit codes besides those of a worker.
 const (
-	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
 )
 
 // App is a command line over the jobs of an application.
 type App struct {
+	// Name is the program's name in help texts; "" means "spool".
+	Name string
 	// Mux holds the handlers. nil means none but those of spool.yaml, which are
 	// asked for names that the Mux doesn't have.
 	Mux *spool.Mux
@@ -56,40 +69,37 @@ type IO struct {
 // Main runs the command line of the process with the handlers of mux (nil:
 // none of its own) and exits.
 func Main(mux *spool.Mux) {
-	app := &App{Mux: mux}
+	app := &App{Name: strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"), Mux: mux}
 	os.Exit(app.Run(context.Background(), os.Args[1:], IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Environ()}))
 }
 
-// Run runs one command and returns its exit code. It handles the process's
-// signals only in commands that say so (work, listen).
+// Run runs one command and returns its exit code. queue:work and queue:listen
+// handle the process's signals; all others leave them alone.
 func (a *App) Run(ctx context.Context, args []string, stdio IO) int {
-	e := &env{app: a, io: stdio}
+	out := &checkedWriter{w: stdio.Out}
+	e := &env{app: a, io: stdio, args: args, terminal: isTerminal(stdio.Out)}
+	e.io.Out = out
 	root := rootCommand(e)
 	root.SetArgs(args)
 	root.SetIn(stdio.In)
-	root.SetOut(stdio.Out)
+	root.SetOut(out)
 	root.SetErr(stdio.Err)
-	err := root.ExecuteContext(ctx)
+	err := e.explain(root.ExecuteContext(ctx))
 	if cerr := e.close(); err == nil {
 		err = cerr
+	}
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("standard output: %w", out.err)
 	}
 	if err == nil {
 		return e.code
 	}
-	if code, ok := errors.AsType[exitCode](err); ok {
-		return int(code)
-	}
-	fmt.Fprintf(stdio.Err, "spool: %v\n", err)
-	if _, ok := errors.AsType[*usageError](err); ok {
+	e.complain(err)
+	if _, wrong := errors.AsType[*usageError](err); wrong || !e.began {
 		return exitUsage
 	}
-	return exitError
+	return max(e.code, exitError)
 }
-
-// exitCode ends a command that has said all there is to say.
-type exitCode int
-
-func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 // usageError is a wrong command line or configuration.
 type usageError struct{ err error }
@@ -100,4 +110,22 @@ func (e *usageError) Unwrap() error { return e.err }
 // usagef returns a usageError.
 func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// checkedWriter remembers the first error, so that a full disk behind a pipe
+// is not taken for success.
+type checkedWriter struct {
+	mu  sync.Mutex
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.w.Write(b)
+	if err != nil && c.err == nil {
+		c.err = err
+	}
+	return n, err
 }

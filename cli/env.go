@@ -2,8 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/mattn/go-isatty"
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/config"
@@ -14,8 +19,11 @@ import (
 // are made when a command first asks for them, so that help and version need
 // neither.
 type env struct {
-	app *App
-	io  IO
+	app      *App
+	io       IO
+	args     []string
+	terminal bool // Out is one
+	began    bool // the command line was understood
 
 	// global flags
 	configFile string
@@ -30,7 +38,7 @@ type env struct {
 	code int // the exit code of a command that ended well
 }
 
-// config returns the settings in force, and prints what was odd about them.
+// config returns the settings in force.
 func (e *env) config() (*config.Config, error) {
 	if e.cfg != nil {
 		return e.cfg, nil
@@ -77,7 +85,22 @@ func (e *env) connection(ctx context.Context, name string) (*spool.Connection, e
 	if err != nil {
 		return nil, err
 	}
+	if _, err := set.Config.Connection(name); err != nil {
+		return nil, &usageError{err}
+	}
 	return set.Manager.Connection(ctx, name)
+}
+
+// signals returns the cache in which workers are told to restart or pause.
+func (e *env) signals(ctx context.Context) (connect.Cache, error) {
+	set, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s := set.Config.Cache.Stores[set.Config.Cache.Default]; s != nil && (s.Driver == "array" || s.Driver == "null") {
+		return nil, fmt.Errorf("workers can't be told: the cache store %s reaches no other process; set cache.default to a store with driver database, redis or file", s.Name)
+	}
+	return set.Cache(ctx)
 }
 
 // mux returns the application's handlers.
@@ -102,6 +125,17 @@ func (e *env) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(e.io.Err, &slog.HandlerOptions{Level: level}))
 }
 
+// variable returns a variable of the environment.
+func (e *env) variable(name string) string {
+	value := ""
+	for _, kv := range e.io.Env {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
 func (e *env) close() error {
 	if e.set == nil {
 		return nil
@@ -109,12 +143,53 @@ func (e *env) close() error {
 	return e.set.Close()
 }
 
-// say prints a line of result.
+// explain adds to an error how to mend it, where that is known.
+func (e *env) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("interrupted: %w", err)
+	case e.set != nil:
+		return e.set.Explain(err)
+	}
+	return err
+}
+
+// say prints a line of result. Foreign text in it must be printable.
 func (e *env) say(format string, args ...any) { fmt.Fprintf(e.io.Out, format+"\n", args...) }
+
+// object prints a value as one line of JSON.
+func (e *env) object(v any) error {
+	text, err := jsonText(v)
+	if err != nil {
+		return err
+	}
+	_, err = e.io.Out.Write(append(text, '\n'))
+	return err
+}
 
 // note prints a line that is not the result.
 func (e *env) note(format string, args ...any) {
 	if !e.quiet {
-		fmt.Fprintf(e.io.Err, format+"\n", args...)
+		fmt.Fprintln(e.io.Err, printable(fmt.Sprintf(format, args...)))
 	}
+}
+
+// complain prints an error, which may be several, a line each.
+func (e *env) complain(err error) {
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" {
+			fmt.Fprintln(e.io.Err, "spool: "+printable(line))
+		}
+	}
+}
+
+// isTerminal says whether a stream of the command line is one.
+func isTerminal(stream any) bool {
+	if c, ok := stream.(*checkedWriter); ok {
+		stream = c.w
+	}
+	f, ok := stream.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
 }

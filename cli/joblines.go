@@ -2,13 +2,11 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"runtime/metrics"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/spoolq/spool"
 )
@@ -16,15 +14,22 @@ import (
 // jobLines prints a line when a job starts and one when it ends, as artisan
 // does; with JSON, one object each, in Laravel's keys.
 type jobLines struct {
-	mu   sync.Mutex
-	out  io.Writer
-	json bool
-	mute bool
-	long bool // with id, connection and queue
+	out    io.Writer
+	json   bool
+	mute   bool
+	long   bool // with id, connection, queue and memory
+	colour bool
+
+	mu    sync.Mutex
+	threw map[*spool.Job]time.Duration // run times of exceptions, until their outcome is told
 }
 
-func newJobLines(out io.Writer, json, mute, long bool) *jobLines {
-	return &jobLines{out: out, json: json, mute: mute, long: long}
+// newJobLines prints to the output of a command.
+func (e *env) newJobLines(json bool) *jobLines {
+	return &jobLines{
+		out: e.io.Out, json: json, mute: e.quiet, long: e.verbose > 0, threw: map[*spool.Job]time.Duration{},
+		colour: e.terminal && e.variable("NO_COLOR") == "",
+	}
 }
 
 // listen prints the jobs of a worker.
@@ -33,28 +38,63 @@ func (l *jobLines) listen(events *spool.Events) {
 		return
 	}
 	spool.Listen(events, func(_ context.Context, e spool.JobProcessing) {
-		l.print(e.Job, "RUNNING", jobLine{Level: "info", Status: "starting"}, -1)
+		l.print(e.Job, wordRunning, jobLine{Level: "info", Status: "starting"}, -1)
 	})
 	spool.Listen(events, func(_ context.Context, e spool.JobProcessed) {
-		l.print(e.Job, "DONE", jobLine{Level: "info", Status: "success", Result: e.Result}, e.Runtime)
+		if e.Result == "failed" && !l.json {
+			return // its line is FAIL
+		}
+		l.print(e.Job, wordDone, jobLine{Level: "info", Status: "success", Result: e.Result}, e.Runtime)
+	})
+	spool.Listen(events, func(_ context.Context, e spool.JobExceptionOccurred) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.threw[e.Job] = e.Runtime
 	})
 	spool.Listen(events, func(_ context.Context, e spool.JobReleased) {
+		d := l.runtime(e.Job)
 		if e.Err != nil {
-			l.print(e.Job, "FAIL", jobLine{Level: "warning", Status: "released_after_exception", Result: "released", err: e.Err}, -1)
+			l.print(e.Job, wordReleased, jobLine{Level: "warning", Status: "released_after_exception", Result: "released", err: e.Err}, d)
 		}
 	})
 	spool.Listen(events, func(_ context.Context, e spool.JobFailed) {
-		l.print(e.Job, "FAIL", jobLine{Level: "warning", Status: "failed", Result: "failed", err: e.Err}, e.Runtime)
+		l.runtime(e.Job)
+		l.print(e.Job, wordFailed, jobLine{Level: "warning", Status: "failed", Result: "failed", err: e.Err}, e.Runtime)
 	})
 	spool.Listen(events, func(_ context.Context, e spool.JobUnhandled) {
-		l.print(e.Job, "PUT BACK", jobLine{Level: "warning", Status: "unhandled", Result: "returned"}, -1)
+		l.print(e.Job, wordPutBack, jobLine{Level: "warning", Status: "unhandled", Result: "returned"}, -1)
 	})
 	spool.Listen(events, func(_ context.Context, e spool.JobLost) {
-		l.print(e.Job, "LOST", jobLine{Level: "warning", Status: "lost"}, e.Runtime)
+		l.runtime(e.Job)
+		l.print(e.Job, wordLost, jobLine{Level: "warning", Status: "lost"}, e.Runtime)
 	})
 	spool.Listen(events, func(_ context.Context, e spool.WorkerPaused) { l.queue(e.Queue, "paused") })
 	spool.Listen(events, func(_ context.Context, e spool.WorkerResumed) { l.queue(e.Queue, "resumed") })
 }
+
+// runtime returns how long a job ran until its exception, or -1, and forgets it.
+func (l *jobLines) runtime(j *spool.Job) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d, ok := l.threw[j]
+	if !ok {
+		return -1
+	}
+	delete(l.threw, j)
+	return d
+}
+
+// word is how a line of a job ends, and its colour on a terminal.
+type word struct{ text, colour string }
+
+var (
+	wordRunning  = word{"RUNNING", "33"}
+	wordDone     = word{"DONE", "32"}
+	wordReleased = word{"FAIL", "33"} // it will be tried again
+	wordFailed   = word{"FAIL", "31"}
+	wordPutBack  = word{"PUT BACK", "33"}
+	wordLost     = word{"LOST", "31"}
+)
 
 // jobLine is a line of --json; empty values are left out, as Laravel does.
 type jobLine struct {
@@ -77,7 +117,7 @@ type jobLine struct {
 // jsonTime is Laravel's format of times in JSON lines.
 const jsonTime = "2006-01-02T15:04:05.000000-07:00"
 
-func (l *jobLines) print(j *spool.Job, word string, line jobLine, d time.Duration) {
+func (l *jobLines) print(j *spool.Job, w word, line jobLine, d time.Duration) {
 	now := time.Now()
 	if l.json {
 		line.ID, line.UUID, line.Connection, line.Queue = j.ID, j.UUID, j.Connection, j.Queue
@@ -93,74 +133,52 @@ func (l *jobLines) print(j *spool.Job, word string, line jobLine, d time.Duratio
 	}
 	name := printable(j.DisplayName())
 	if l.long {
-		name += fmt.Sprintf(" %s %s:%s #%d", printable(j.ID), j.Connection, printable(j.Queue), j.Attempt)
+		name += fmt.Sprintf(" %s %s:%s #%d %d MB", printable(j.ID), j.Connection, printable(j.Queue), j.Attempt, memory()>>20)
 	}
+	ran, end := "", w.text
 	if d >= 0 {
-		word = took(d) + " " + word
+		ran = took(d) + " "
 	}
-	text := fmt.Sprintf("  %s %s %s %s", now.Format(time.DateTime), name, dots(name, word), word)
+	fill := dots(name, ran+w.text)
+	if l.colour {
+		end = "\x1b[" + w.colour + "m" + w.text + "\x1b[0m"
+	}
+	text := fmt.Sprintf("  %s %s %s %s%s\n", now.Format(time.DateTime), name, fill, ran, end)
 	if line.err != nil {
-		text += "\n      " + printable(firstLine(line.err.Error()))
+		text += "      " + printable(firstLine(line.err.Error())) + "\n"
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintln(l.out, text)
+	l.write([]byte(text))
 }
 
+// queue prints that a queue, or the worker, was paused or resumed.
 func (l *jobLines) queue(queue, status string) {
+	now := time.Now()
 	if l.json {
-		l.object(jobLine{Level: "info", Queue: queue, Status: status, Timestamp: time.Now().UTC().Format(jsonTime)})
+		l.object(jobLine{Level: "info", Queue: queue, Status: status, Timestamp: now.UTC().Format(jsonTime)})
 		return
 	}
 	what := "The worker"
 	if queue != "" {
 		what = "Queue " + printable(queue)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintf(l.out, "  %s %s was %s.\n", time.Now().Format(time.DateTime), what, status)
+	l.write(fmt.Appendf(nil, "  %s %s was %s.\n", now.Format(time.DateTime), what, status))
 }
 
 func (l *jobLines) object(line jobLine) {
-	b, err := json.Marshal(line)
-	if err != nil {
-		return // strings and numbers always marshal
+	if text, err := jsonText(line); err == nil { // strings and numbers always encode
+		l.write(append(text, '\n'))
 	}
+}
+
+func (l *jobLines) write(text []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintf(l.out, "%s\n", b)
+	_, _ = l.out.Write(text) // the first error is told at the end
 }
 
-// lineWidth is how wide a line of output is at least.
-const lineWidth = 76
-
-// dots fills the space between a name and what is said of it.
-func dots(name, word string) string {
-	return strings.Repeat(".", max(lineWidth-22-len([]rune(name))-len(word), 3))
-}
-
-// took renders a run time as artisan does: 12.34ms, 1.20s, 2m 3s.
-func took(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return fmt.Sprintf("%.2fms", float64(d)/float64(time.Millisecond))
-	case d < time.Minute:
-		return fmt.Sprintf("%.2fs", d.Seconds())
-	}
-	return fmt.Sprintf("%dm %ds", int(d.Minutes()), int(d.Seconds())%60)
-}
-
-// printable makes foreign text safe for a terminal: no control characters.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
+// memory is what this process holds, in bytes.
+func memory() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64() - s[1].Value.Uint64()
 }

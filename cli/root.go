@@ -1,26 +1,49 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // rootCommand returns the tree of commands. Every command is made by a
 // function in the file named after it.
 func rootCommand(e *env) *cobra.Command {
 	root := &cobra.Command{
-		Use:               "spool",
-		Short:             "Job queues that speak Laravel",
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		Use:           cmp.Or(e.app.Name, "spool"),
+		Short:         "Job queues that speak Laravel",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			e.began = true
+		},
+	}
+	root.RunE = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return root.Help()
+		}
+		return unknownCommand(root, args[0])
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v; see %s --help", err, cmd.CommandPath())
+		for _, a := range e.args {
+			if cmd == root && !strings.HasPrefix(a, "-") {
+				return unknownCommand(root, a) // its flags are unknown for that reason
+			}
+		}
+		if no, ok := errors.AsType[*pflag.NotExistError](err); ok {
+			err = fmt.Errorf("%w%s", err, didYouMean("--", no.GetSpecifiedName(), flagNames(cmd)))
+		}
+		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
 	f := root.PersistentFlags()
-	f.StringVar(&e.configFile, "config", "", "settings file (default: spool.yaml, if there is one)")
-	f.StringVar(&e.envFile, "env-file", "", ".env file of a Laravel application")
-	f.StringVar(&e.laravel, "laravel", "", "Laravel version whose defaults apply, e.g. 11")
+	f.Var(&textFlag{to: &e.configFile, kind: "FILE"}, "config", "read settings from this file (default: spool.yaml, if there is one)")
+	f.Var(&textFlag{to: &e.envFile, kind: "FILE"}, "env-file", "read Laravel's variables from this .env file (default: .env, if there is one)")
+	f.Var(&textFlag{to: &e.laravel, kind: "VERSION"}, "laravel", "take the defaults of this version of Laravel, e.g. 11")
 	f.CountVarP(&e.verbose, "verbose", "v", "say more; twice: say everything")
 	f.BoolVarP(&e.quiet, "quiet", "q", false, "say only errors")
 	root.AddGroup(
@@ -29,11 +52,10 @@ func rootCommand(e *env) *cobra.Command {
 		&cobra.Group{ID: groupFailed, Title: "Failed jobs:"},
 		&cobra.Group{ID: groupSetup, Title: "Setting up:"},
 	)
-	for _, c := range commands(e) {
-		root.AddCommand(c)
-	}
+	root.AddCommand(commands(e)...)
 	root.SetHelpCommandGroupID(groupSetup)
 	root.SetCompletionCommandGroupID(groupSetup)
+	root.SetUsageTemplate(usageTemplate)
 	return root
 }
 
@@ -45,11 +67,30 @@ const (
 	groupSetup  = "setup"
 )
 
+// usageTemplate lists commands with their short names.
+const usageTemplate = `Usage:{{if .HasParent}}
+  {{.UseLine}}{{if .Aliases}}
+
+Other names:
+  {{.NameAndAliases}}{{end}}{{else}}
+  {{.CommandPath}} COMMAND [flags]{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
+  {{rpad .NameAndAliases 40}} {{.Short}}{{end}}{{end}}{{end}}{{range $cmds}}{{if and (eq .GroupID "") .IsAvailableCommand}}
+  {{rpad .NameAndAliases 40}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Global flags:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
+`
+
 // command gives a command its group and its short name.
 func command(group, alias string, c *cobra.Command) *cobra.Command {
 	c.GroupID = group
 	if alias != "" {
-		c.Aliases = append(c.Aliases, alias)
+		c.Aliases = append([]string{alias}, c.Aliases...)
 	}
 	return c
 }
@@ -58,6 +99,48 @@ func command(group, alias string, c *cobra.Command) *cobra.Command {
 func commands(e *env) []*cobra.Command {
 	return []*cobra.Command{
 		command(groupWork, "work", workCommand(e)),
+		command(groupWork, "restart", restartCommand(e)),
+		command(groupWork, "pause", pauseCommand(e)),
+		command(groupWork, "resume", resumeCommand(e)),
+		command(groupFailed, "failed", failedCommand(e)),
+		command(groupFailed, "retry", retryCommand(e)),
+		command(groupFailed, "forget", forgetCommand(e)),
+		command(groupFailed, "flush", flushCommand(e)),
+		command(groupFailed, "prune-failed", pruneFailedCommand(e)),
+		command(groupSetup, "", migrateCommand(e)),
 		command(groupSetup, "", versionCommand(e)),
 	}
+}
+
+// unknownCommand says so, and what may have been meant.
+func unknownCommand(root *cobra.Command, name string) error {
+	var known []string
+	for _, c := range root.Commands() {
+		known = append(append(known, c.Name()), c.Aliases...)
+	}
+	return usagef("unknown command %q%s; see %s --help", name, didYouMean("", name, known), root.Name())
+}
+
+func flagNames(cmd *cobra.Command) []string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	return names
+}
+
+// didYouMean suggests known names near to one that isn't, by the measure of
+// the command line's library.
+func didYouMean(dash, name string, known []string) string {
+	measure := &cobra.Command{SuggestionsMinimumDistance: 2}
+	for _, k := range known {
+		measure.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
+	}
+	near := measure.SuggestionsFor(name)
+	if len(near) == 0 {
+		return ""
+	}
+	return "; did you mean " + dash + strings.Join(near[:min(len(near), 3)], " or "+dash) + "?"
 }

@@ -61,7 +61,7 @@ func (e *env) work(ctx context.Context, connection string, once bool) error {
 	}
 	opts.Once = once
 	w := worker.New(conn, set.Mux, opts)
-	newJobLines(e.io.Out, set.Config.Worker.JSON, e.quiet, e.verbose > 0).listen(set.Manager.Events())
+	e.newJobLines(set.Config.Worker.JSON).listen(set.Manager.Events())
 	ctx, stop := handleSignals(ctx, w)
 	defer stop()
 	res, err := w.Run(ctx)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"strconv"
+
 	"github.com/spf13/pflag"
 
 	"github.com/spoolq/spool/config"
@@ -38,12 +40,34 @@ func workerFlags(f *pflag.FlagSet) flagKeys {
 			f.Bool(k.name, false, k.usage)
 			continue
 		}
-		f.String(k.name, "", "`"+k.kind+"` "+k.usage)
+		f.Var(&textFlag{kind: k.kind}, k.name, k.usage)
 	}
 	// think-queue's and older Laravel's name of the wait after an exception.
-	f.String("delay", "", "`SECONDS` deprecated: use --backoff")
+	f.Var(&textFlag{kind: "SECONDS"}, "delay", "deprecated: use --backoff")
 	_ = f.MarkHidden("delay")
 	return keys
+}
+
+// textFlag is a flag whose value is text here and gets its type elsewhere.
+type textFlag struct {
+	to   *string // where it goes; nil: nowhere else
+	text string
+	kind string // what help calls it
+}
+
+// String implements pflag.Value.
+func (t *textFlag) String() string { return t.text }
+
+// Type implements pflag.Value.
+func (t *textFlag) Type() string { return t.kind }
+
+// Set implements pflag.Value.
+func (t *textFlag) Set(s string) error {
+	t.text = s
+	if t.to != nil {
+		*t.to = s
+	}
+	return nil
 }
 
 // given returns the flags that were set, as settings. Of --backoff and the
@@ -55,8 +79,16 @@ func (k flagKeys) given(f *pflag.FlagSet) []config.Flag {
 			flags = append(flags, config.Flag{Name: "--" + key.name, Key: key.key, Value: fl.Value.String()})
 		}
 	}
-	if d := f.Lookup("delay"); d.Changed && !f.Lookup("backoff").Changed {
-		flags = append(flags, config.Flag{Name: "--delay", Key: "worker.backoff", Value: d.Value.String()})
+	delay, backoff := f.Lookup("delay"), f.Lookup("backoff")
+	if delay.Changed && (!backoff.Changed || larger(delay.Value.String(), backoff.Value.String())) {
+		flags = append(flags, config.Flag{Name: "--delay", Key: "worker.backoff", Value: delay.Value.String()})
 	}
 	return flags
+}
+
+// larger says whether both are plain numbers and a is the larger one.
+func larger(a, b string) bool {
+	x, err1 := strconv.ParseFloat(a, 64)
+	y, err2 := strconv.ParseFloat(b, 64)
+	return err1 == nil && err2 == nil && x > y
 }

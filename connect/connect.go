@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -92,8 +91,11 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 	s.databases.close = func(db *sqldb.DB) error { return db.Close() }
 	s.redis.close = func(c rueidis.Client) error { c.Close(); return nil }
 	s.Manager = spool.NewManager(&spool.ManagerOptions{Default: cfg.Default, Events: o.Events})
-	for _, name := range slices.Sorted(maps.Keys(cfg.Connections)) {
-		c := cfg.Connections[name]
+	for _, name := range connectionNames(cfg) {
+		c, err := cfg.Connection(name)
+		if err != nil {
+			return nil, err
+		}
 		s.Manager.Add(spool.ConnectionConfig{
 			Name: name, Queue: c.Queue, AfterCommit: c.AfterCommit, Format: s.format,
 			Open: func(ctx context.Context) (driver.Conn, error) { return s.openQueue(ctx, c) },
@@ -101,6 +103,18 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 	}
 	s.Client = spool.NewClient(s.Manager, nil)
 	return s, nil
+}
+
+// connectionNames returns the names of the queue connections, and behind them
+// those of databases, which work as connections too.
+func connectionNames(cfg *config.Config) []string {
+	names := slices.Sorted(maps.Keys(cfg.Connections))
+	for _, name := range slices.Sorted(maps.Keys(cfg.Databases)) {
+		if cfg.Connections[name] == nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Close closes what was opened.
@@ -187,19 +201,6 @@ func (s *Set) location() (*time.Location, error) {
 // counters are.
 func (s *Set) Cache(ctx context.Context) (Cache, error) {
 	return s.stores.get(ctx, s.Config.Cache.Default)
-}
-
-// Maintenance returns a function that says whether the application is down by
-// its file, or nil where that isn't how it is told.
-func (s *Set) Maintenance() func() bool {
-	m := s.Config.App.Maintenance
-	if m.Driver != "file" || m.File == "" {
-		return nil
-	}
-	return func() bool {
-		_, err := os.Stat(m.File)
-		return err == nil
-	}
 }
 
 // WorkerOptions returns the options of a worker as configured.

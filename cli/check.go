@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spoolq/spool/config"
+	"github.com/spoolq/spool/listen"
+)
+
+// bootChecks looks at the settings before a worker starts: it refuses what
+// can't go well, and prints what may hurt. A child of queue:listen leaves
+// that to its parent.
+func (e *env) bootChecks(ctx context.Context, connection string) error {
+	if e.variable(listen.EnvChild) != "" {
+		return nil
+	}
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	q, err := cfg.Connection(connection)
+	if err != nil {
+		return &usageError{err}
+	}
+	refused := 0
+	for _, f := range config.Check(cfg, q.Name) {
+		if f.Level == config.Refuse {
+			refused++
+			e.complain(fmt.Errorf("%s", f))
+		} else {
+			e.note("spool: %s", f)
+		}
+	}
+	if refused > 0 {
+		return usagef("the settings can't work; spool check lists what is wrong")
+	}
+	conn, err := e.connection(ctx, q.Name)
+	if err != nil {
+		return err
+	}
+	advice, err := conn.Advise(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range advice {
+		e.note("spool: warn: connection %s: %s", q.Name, a)
+	}
+	return e.set.Ready(ctx)
+}
+
+// checkCommand is check.
+func checkCommand(e *env) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check [connection...]",
+		Short: "Check the settings, and whether everything they name answers",
+		Long: `Check the settings that the named connections use (default: the default one and
+those that the settings name), and ask their servers. Exit code 1 if something
+is refused or doesn't answer; warnings alone are 0.`,
+		ValidArgsFunction: e.completeConnections,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return e.check(cmd.Context(), names, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each finding")
+	return cmd
+}
+
+// finding is a line of check --json.
+type finding struct {
+	Level   string `json:"level"` // ok, warn, refuse
+	About   string `json:"about"`
+	Message string `json:"message,omitempty"`
+	Source  string `json:"source,omitempty"`
+}
+
+func (e *env) check(ctx context.Context, names []string, asJSON bool) error {
+	set, err := e.open(ctx)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		names = set.Used()
+	}
+	for _, name := range names {
+		if _, err := set.Config.Connection(name); err != nil {
+			return &usageError{err}
+		}
+	}
+	tell := func(f finding) {
+		if f.Level == string(config.Refuse) {
+			e.code = exitError
+		}
+		if asJSON {
+			_ = e.object(f) // strings always encode
+			return
+		}
+		line := fmt.Sprintf("%-7s %s", f.Level, printable(f.About))
+		if f.Message != "" {
+			line += ": " + printable(f.Message)
+		}
+		if f.Source != "" {
+			line += " [" + printable(f.Source) + "]"
+		}
+		e.say("%s", line)
+	}
+	for _, f := range config.Check(set.Config, names...) {
+		source := ""
+		if f.Source != (config.Source{}) {
+			source = f.Source.String()
+		}
+		tell(finding{string(f.Level), f.Key, f.Message, source})
+	}
+	for _, name := range names {
+		e.checkConnection(ctx, name, tell)
+	}
+	beside := finding{Level: "ok", About: "failed jobs and cache"}
+	if err := set.Ready(ctx); err != nil {
+		beside.Level, beside.Message = string(config.Refuse), e.explain(err).Error()
+	}
+	tell(beside)
+	return nil
+}
+
+// checkConnection asks the server of a connection.
+func (e *env) checkConnection(ctx context.Context, name string, tell func(finding)) {
+	about := "connection " + name
+	conn, err := e.connection(ctx, name)
+	if err == nil {
+		err = conn.Ping(ctx)
+	}
+	var advice []string
+	if err == nil {
+		advice, err = conn.Advise(ctx)
+	}
+	if err != nil {
+		tell(finding{Level: string(config.Refuse), About: about, Message: e.explain(err).Error()})
+		return
+	}
+	for _, a := range advice {
+		tell(finding{Level: string(config.Warn), About: about, Message: a})
+	}
+	tell(finding{Level: "ok", About: about, Message: conn.Driver().Traits().Driver})
+}

@@ -1,0 +1,70 @@
+package connect
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/spoolq/spool/config"
+	"github.com/spoolq/spool/sqldb/schema"
+)
+
+// Table is one table that the settings use.
+type Table struct {
+	Database string       // the name of its database in the settings
+	Names    schema.Names // with the one name set
+}
+
+// Name returns the table's name, prefix included.
+func (t Table) Name() string {
+	n := t.Names
+	return cmp.Or(n.Jobs, n.FailedJobs, n.JobBatches, n.Cache, n.CacheLocks)
+}
+
+// Used returns the names of the queue connections that the settings are about:
+// the default one first, then those that somebody has configured, sorted. The
+// others are there because a stock configuration lists them.
+func (s *Set) Used() []string {
+	names := []string{s.Config.Default}
+	for _, name := range slices.Sorted(maps.Keys(s.Config.Connections)) {
+		if s.Config.Source("queue.connections."+name+".driver").Kind != config.FromDefault && name != s.Config.Default {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Tables lists the tables that the settings keep in databases: those of jobs
+// of the named connections (none: [Set.Used]), of failed jobs, of batches, and
+// of the cache store in use with its locks. Names of connections that don't
+// exist are passed over.
+func (s *Set) Tables(connections ...string) []Table {
+	if len(connections) == 0 {
+		connections = s.Used()
+	}
+	var tables []Table
+	add := func(database, table string, name func(*schema.Names) *string) {
+		t := Table{Database: s.databaseName(database)}
+		if s.Config.Databases[t.Database] == nil {
+			return
+		}
+		*name(&t.Names) = s.table(database, table)
+		if !slices.Contains(tables, t) {
+			tables = append(tables, t)
+		}
+	}
+	for _, name := range connections {
+		if c, err := s.Config.Connection(name); err == nil && c.Driver == "database" {
+			add(c.Connection, c.Table, func(n *schema.Names) *string { return &n.Jobs })
+		}
+	}
+	if f := s.Config.Failed; f.Driver == "database" || f.Driver == "database-uuids" {
+		add(f.Database, f.Table, func(n *schema.Names) *string { return &n.FailedJobs })
+	}
+	add(s.Config.Batching.Database, s.Config.Batching.Table, func(n *schema.Names) *string { return &n.JobBatches })
+	if c := s.Config.Cache.Stores[s.Config.Cache.Default]; c != nil && c.Driver == "database" {
+		add(c.Connection, c.Table, func(n *schema.Names) *string { return &n.Cache })
+		add(cmp.Or(c.LockConnection, c.Connection), c.LockTable, func(n *schema.Names) *string { return &n.CacheLocks })
+	}
+	return tables
+}

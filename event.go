@@ -107,8 +107,7 @@ type JobPopped struct{ Job *Job }
 type JobProcessing struct{ Job *Job }
 
 // JobProcessed is raised after a job ran without an exception and its end was
-// stored. Result is "deleted" or "released"; a handler that failed its job by
-// hand raises it too, with "failed", as Laravel does.
+// stored: Result is "deleted" or "released".
 type JobProcessed struct {
 	Job     *Job
 	Result  string

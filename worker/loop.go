@@ -31,6 +31,9 @@ func (w *Worker) loop(ctx context.Context) (Reason, int, error) {
 		switch {
 		case got > 0:
 			lastFound, failures = time.Now(), 0
+			if err != nil {
+				w.o.Logger.Warn("cannot reserve jobs of every queue", "connection", w.conn.Name, "error", err)
+			}
 			if !w.o.Once {
 				continue
 			}
@@ -112,8 +115,8 @@ func (w *Worker) openQueues(ctx context.Context) []string {
 	return w.polls.open(ctx, w.conn.Events())
 }
 
-// reserve takes up to n jobs, from the first queue first, and starts them. An
-// error counts only if no job was found.
+// reserve takes up to n jobs, from the first queue first, and starts them. A
+// queue that fails doesn't keep the others from being worked.
 func (w *Worker) reserve(ctx context.Context, queues []string, n int) (int, error) {
 	got := 0
 	var errs []error

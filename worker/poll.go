@@ -36,29 +36,26 @@ func newSignalPoll(o *Options, conn string) *signalPoll {
 	return p
 }
 
-// start reads the signals once, so that pause and maintenance hold from the
-// first round, and goes on until ctx ends.
-func (p *signalPoll) start(ctx context.Context) {
+// watch goes on looking until ctx ends.
+func (p *signalPoll) watch(ctx context.Context) {
 	if p.o.Signals == nil && p.o.Maintenance == nil {
 		return
 	}
-	p.look(ctx, true)
-	go func() {
-		tick := time.NewTicker(pollEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				p.look(ctx, false)
-			}
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.look(ctx, false)
 		}
-	}()
+	}
 }
 
-// look reads all keys. A cache that can't be read changes nothing, and is
-// reported once.
+// look reads all keys. The first look comes before the first round, so that
+// pause and maintenance hold from the start. A cache that can't be read changes
+// nothing, and is reported once.
 func (p *signalPoll) look(ctx context.Context, first bool) {
 	var values map[string]string
 	var err error

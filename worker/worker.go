@@ -92,11 +92,12 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 	var watchers sync.WaitGroup
 	watchers.Go(func() { w.keep.watch(life) })
 	watchers.Go(func() { w.keep.keepLeases(life) })
+	w.polls.look(life, true)
+	watchers.Go(func() { w.polls.watch(life) })
 	w.runners.Add(w.o.Concurrency)
 	for range w.o.Concurrency {
 		go w.work(life) // ends with Done, or hands its place on
 	}
-	w.polls.start(life)
 	spool.Emit(ctx, w.conn.Events(), spool.WorkerStarting{Name: w.o.Name, Connection: w.conn.Name, Queues: w.o.Queues})
 
 	reason, code, err := w.loop(ctx)

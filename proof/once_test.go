@@ -72,6 +72,7 @@ func TestTwoWorkersRunEachJobOnce(t *testing.T) {
 func TestKilledWorkers(t *testing.T) {
 	for _, kind := range kinds() {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel() // most of the time they wait
 			rnd := random(t)
 			p := newPlace(t, kind, 5*time.Second)
 			s := p.use(t)
@@ -81,7 +82,7 @@ func TestKilledWorkers(t *testing.T) {
 			uuids := s.dispatch(t, work)
 			kills := 8 * scale(t)
 			for range kills {
-				time.Sleep(300*time.Millisecond + rand.N(900*time.Millisecond)) // the pace of the disaster
+				time.Sleep(time.Duration(300+rnd.IntN(900)) * time.Millisecond) // the pace of the disaster
 				i := rnd.IntN(len(running))
 				f.kill(running[i])
 				running[i] = f.start()

@@ -59,6 +59,7 @@ func TestPushRefusesWhatPHPWouldLose(t *testing.T) {
 }
 
 func TestLargestBody(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("pushes 64 MB")
 	}

@@ -63,6 +63,7 @@ func TestOutOfMemory(t *testing.T) {
 }
 
 func TestReadOnlyReplica(t *testing.T) {
+	t.Parallel()
 	master := testserver.NewRedis(t)
 	host, port, err := net.SplitHostPort(master.Addr)
 	if err != nil {
@@ -156,6 +157,7 @@ func TestServerComesBack(t *testing.T) {
 // Two workers drain a queue while the server is killed twice: every job is
 // delivered, and none to two at a time while its lease lasts.
 func TestKilledServerLosesNothing(t *testing.T) {
+	t.Parallel()
 	server := testserver.NewRedis(t, "--appendfsync", "always")
 	const jobs = 3000
 	var conns [3]*Conn
@@ -367,6 +369,7 @@ func replenish(t *testing.T, direct, c *Conn) []driver.Reservation {
 }
 
 func TestServerHangs(t *testing.T) {
+	t.Parallel()
 	server := testserver.NewRedis(t)
 	c := connect(t, open(t, server.Addr), Options{})
 	push(t, c, "q", messages(`{"attempts":0}`)...)
@@ -395,6 +398,7 @@ func TestServerHangs(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	server := testserver.NewRedis(t, "--cluster-enabled", "yes")
 	single := open(t, server.Addr)
 	if err := single.Do(t.Context(), single.B().ClusterAddslotsrange().StartSlotEndSlot().StartSlotEndSlot(0, 16383).Build()).Error(); err != nil {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	addr := testserver.Redis(t)
 	prefix := "suite_" + rand.Text() + "_"
 	another := func(t *testing.T, keep bool) driver.Conn {

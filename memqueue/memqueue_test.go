@@ -38,9 +38,9 @@ func TestHours(t *testing.T) {
 		"itself":          func(t *testing.T) driver.Conn { return open(t, false) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			hours := 2 * time.Hour
+			hours := 3 * time.Hour
 			if testing.Short() {
-				hours = 20 * time.Minute
+				hours = 40 * time.Minute
 			}
 			synctest.Test(t, func(t *testing.T) {
 				drivertest.Model(t, func(t *testing.T) drivertest.Harness { return drivertest.Harness{Conn: conn(t)} }, hours)

@@ -8,9 +8,9 @@ import (
 )
 
 // Harness is one backend, opened for a test, and what the suite has to know
-// about it beyond [driver.Traits]. Only Conn is required. Close what you open
-// with t.Cleanup; the suite closes only connections that Second or KeepExpired
-// opened for it.
+// about it beyond [driver.Traits]. Only Conn is required, and must be new in
+// every call of open: where there is no Second, a case may close it. Close what
+// you open with t.Cleanup; closing twice is harmless by contract.
 //
 // The store may be shared by all cases and may hold queues of others: the
 // suite uses queue names of its own, new ones in every case.

@@ -89,12 +89,12 @@ func (e *env) listFailed(ctx context.Context, store failed.Store, f failed.Filte
 func (e *env) printFailed(r failed.Record, asJSON bool) error {
 	class := e.className(r)
 	if asJSON {
-		return json.NewEncoder(e.io.Out).Encode(failedLine{
+		return e.object(failedLine{
 			r.ID, r.UUID, r.Connection, r.Queue, class, firstLine(r.Exception), r.FailedAt,
 		})
 	}
-	e.say("  %s %s %s %s@%s %s", r.FailedAt.Format(time.DateTime), r.ID,
-		dots(r.ID, r.Connection+r.Queue+class), r.Connection, printable(r.Queue), printable(class))
+	id, where := printable(r.ID), printable(r.Connection+"@"+r.Queue+" "+class)
+	e.say("  %s %s %s %s", r.FailedAt.Format(time.DateTime), id, dots(id, where), where)
 	if e.verbose > 0 {
 		e.say("      %s", printable(firstLine(r.Exception)))
 	}
@@ -108,8 +108,8 @@ func (e *env) className(r failed.Record) string {
 		Job         string `json:"job"`
 	}
 	switch err := json.Unmarshal(r.Payload, &p); {
-	case err != nil:
-		return "(not a job)"
+	case err != nil || p.DisplayName == "" && p.Job == "":
+		return noJob
 	case p.DisplayName != "":
 		return p.DisplayName
 	}
@@ -183,19 +183,20 @@ func (e *env) retry(ctx context.Context, filters []failed.Filter, ids []string) 
 	tell := func(o retry.Outcome) {
 		if o.Err != nil {
 			missed++
-			fmt.Fprintf(e.io.Err, "spool: failed job %s stays: %v\n", o.Record.ID, o.Err)
+			e.complain(fmt.Errorf("failed job %s stays: %w", o.Record.ID, e.explain(o.Err)))
 			return
 		}
 		done++
 		if !e.quiet {
-			e.say("  %s %s PUSHED", o.Record.ID, dots(o.Record.ID, "PUSHED"))
+			id := printable(o.Record.ID)
+			e.say("  %s %s PUSHED", id, dots(id, "PUSHED"))
 		}
 	}
 	for _, id := range ids {
 		rec, err := store.Find(ctx, id)
 		if errors.Is(err, failed.ErrNotFound) {
 			missed++
-			fmt.Fprintf(e.io.Err, "spool: no failed job has the id %q; queue:failed lists them\n", id)
+			e.complain(fmt.Errorf("no failed job has the id %q; queue:failed lists them", id))
 			continue
 		}
 		if err == nil {
@@ -236,11 +237,11 @@ func forgetCommand(e *env) *cobra.Command {
 					return err
 				}
 				if n == 0 {
-					fmt.Fprintf(e.io.Err, "spool: no failed job has the id %q; queue:failed lists them\n", id)
+					e.complain(fmt.Errorf("no failed job has the id %q; queue:failed lists them", id))
 					e.code = exitError
 					continue
 				}
-				e.say("Failed job %s deleted.", id)
+				e.say("Failed job %s deleted.", printable(id))
 			}
 			return nil
 		},

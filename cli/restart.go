@@ -18,11 +18,7 @@ func restartCommand(e *env) *cobra.Command {
 Something must start them again: a supervisor, systemd, a container's restart policy.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			set, err := e.open(cmd.Context())
-			if err != nil {
-				return err
-			}
-			signals, err := set.Cache(cmd.Context())
+			signals, err := e.signals(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -38,17 +34,17 @@ Something must start them again: a supervisor, systemd, a container's restart po
 // pauseCommand is queue:pause.
 func pauseCommand(e *env) *cobra.Command {
 	var all bool
-	var wait time.Duration
+	var wait secondsFlag
 	cmd := &cobra.Command{
 		Use:   "queue:pause [connection:]queue",
 		Short: "Have workers leave a queue alone",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.pause(cmd, args, all, true, wait)
+			return e.pause(cmd, args, all, true, time.Duration(wait))
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "all queues")
-	cmd.Flags().DurationVar(&wait, "for", 0, "resume by itself after so long (e.g. 10m)")
+	cmd.Flags().Var(&wait, "for", "resume by itself after so long, in seconds or e.g. 10m")
 	return cmd
 }
 
@@ -74,10 +70,6 @@ func (e *env) pause(cmd *cobra.Command, args []string, all, on bool, wait time.D
 		return usagef("name a queue, or give --all")
 	}
 	ctx := cmd.Context()
-	set, err := e.open(ctx)
-	if err != nil {
-		return err
-	}
 	keys := spool.LaravelKeys()
 	key, what := keys.PausedAll, "All queues"
 	if !all {
@@ -85,9 +77,9 @@ func (e *env) pause(cmd *cobra.Command, args []string, all, on bool, wait time.D
 		if err != nil {
 			return err
 		}
-		key, what = keys.Paused(connection, queue), "Queue "+connection+":"+queue
+		key, what = keys.Paused(connection, queue), "Queue "+printable(connection+":"+queue)
 	}
-	signals, err := set.Cache(ctx)
+	signals, err := e.signals(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,21 +97,22 @@ func (e *env) pause(cmd *cobra.Command, args []string, all, on bool, wait time.D
 	return nil
 }
 
-// target splits "connection:queue"; without a connection it is the default
-// one. What stands before the first colon must be a connection, or the whole
-// is a queue's name.
+// target splits "connection:queue"; without a colon it is a queue of the
+// default connection. The name of a queue may hold further colons.
 func (e *env) target(s string) (connection, queue string, err error) {
 	cfg, err := e.config()
 	if err != nil {
 		return "", "", err
 	}
-	if before, after, ok := strings.Cut(s, ":"); ok {
-		if cfg.Connections[before] != nil {
-			return before, after, nil
-		}
+	connection, queue, named := strings.Cut(s, ":")
+	if !named {
+		connection, queue = cfg.Default, s
 	}
-	if s == "" {
-		return "", "", usagef("the name of a queue is empty")
+	if _, err := cfg.Connection(connection); err != nil {
+		return "", "", usagef("%q: %w", s, err)
 	}
-	return cfg.Default, s, nil
+	if queue == "" {
+		return "", "", usagef("%q: the name of a queue is empty", s)
+	}
+	return connection, queue, nil
 }

@@ -76,8 +76,8 @@ Other names:
   {{.CommandPath}} COMMAND [flags]{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{range $group := .Groups}}
 
 {{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
-  {{rpad .NameAndAliases 40}} {{.Short}}{{end}}{{end}}{{end}}{{range $cmds}}{{if and (eq .GroupID "") .IsAvailableCommand}}
-  {{rpad .NameAndAliases 40}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+  {{rpad .NameAndAliases 46}} {{.Short}}{{end}}{{end}}{{end}}{{range $cmds}}{{if and (eq .GroupID "") .IsAvailableCommand}}
+  {{rpad .NameAndAliases 46}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
 
 Flags:
 {{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
@@ -97,19 +97,35 @@ func command(group, alias string, c *cobra.Command) *cobra.Command {
 
 // commands lists every command.
 func commands(e *env) []*cobra.Command {
-	return []*cobra.Command{
+	list := []*cobra.Command{
 		command(groupWork, "work", workCommand(e)),
+		command(groupWork, "listen", listenCommand(e)),
 		command(groupWork, "restart", restartCommand(e)),
 		command(groupWork, "pause", pauseCommand(e)),
 		command(groupWork, "resume", resumeCommand(e)),
+		command(groupWork, "", downCommand(e)),
+		command(groupWork, "", upCommand(e)),
+		command(groupQueue, "monitor", monitorCommand(e)),
+		command(groupQueue, "size", sizeCommand(e)),
+		command(groupQueue, "jobs", listCommand(e)),
+		command(groupQueue, "reserved", reservedCommand(e)),
+		command(groupQueue, "clear", clearCommand(e)),
 		command(groupFailed, "failed", failedCommand(e)),
 		command(groupFailed, "retry", retryCommand(e)),
 		command(groupFailed, "forget", forgetCommand(e)),
 		command(groupFailed, "flush", flushCommand(e)),
 		command(groupFailed, "prune-failed", pruneFailedCommand(e)),
+		command(groupSetup, "", initCommand(e)),
+		command(groupSetup, "", configCommand(e)),
+		command(groupSetup, "", checkCommand(e)),
 		command(groupSetup, "", migrateCommand(e)),
+		command(groupSetup, "", makeJobCommand(e)),
 		command(groupSetup, "", versionCommand(e)),
 	}
+	for _, k := range tableKinds() {
+		list = append(list, command(groupSetup, "", tableCommand(e, k)))
+	}
+	return list
 }
 
 // unknownCommand says so, and what may have been meant.

@@ -4,9 +4,13 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
+	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/listen"
 	"github.com/spoolq/spool/worker"
 )
 
@@ -20,10 +24,12 @@ func workCommand(e *env) *cobra.Command {
 
 SIGTERM, SIGINT and SIGQUIT let running jobs end (up to --grace), then hand the
 rest back and exit; a second one exits at once. SIGUSR2 pauses, SIGCONT resumes.`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: e.completeConnection,
 	}
 	f := cmd.Flags()
 	flags := workerFlags(f)
+	e.completeQueues(cmd)
 	f.BoolVar(&once, "once", false, "work one job, then exit")
 	f.Bool("daemon", false, "no effect: this is the default")
 	_ = f.MarkHidden("daemon")
@@ -51,7 +57,7 @@ func (e *env) work(ctx context.Context, connection string, once bool) error {
 	if err := e.bootChecks(ctx, connection); err != nil {
 		return err
 	}
-	conn, err := set.Manager.Connection(ctx, connection)
+	conn, err := e.connection(ctx, connection)
 	if err != nil {
 		return err
 	}
@@ -61,16 +67,40 @@ func (e *env) work(ctx context.Context, connection string, once bool) error {
 	}
 	opts.Once = once
 	w := worker.New(conn, set.Mux, opts)
-	e.newJobLines(set.Config.Worker.JSON).listen(set.Manager.Events())
+	lines := e.newJobLines(set.Config.Worker.JSON)
+	lines.listen(set.Manager.Events())
+	var popped atomic.Int64
+	spool.Listen(set.Manager.Events(), func(context.Context, spool.JobPopped) { popped.Add(1) })
+	if e.terminal && !lines.json && !lines.mute {
+		e.say("\n  Processing jobs from the [%s] queue(s).\n", printable(strings.Join(queuesOf(conn, opts.Queues), ",")))
+	}
 	ctx, stop := handleSignals(ctx, w)
 	defer stop()
 	res, err := w.Run(ctx)
-	e.code = res.ExitCode
+	if e.code = res.ExitCode; err == nil && e.code == worker.ExitOK && popped.Load()+res.Processed == 0 && e.variable(listen.EnvChild) != "" {
+		e.code = listen.ExitEmpty
+	}
 	return err
 }
 
+// queuesOf is what a worker works.
+func queuesOf(conn *spool.Connection, queues []string) []string {
+	if len(queues) == 0 {
+		return []string{conn.Queue}
+	}
+	return queues
+}
+
+// steered is what signals act on.
+type steered interface {
+	Pause()
+	Resume()
+	Abort()
+}
+
 // handleSignals has the process's signals steer a worker until stop is called.
-func handleSignals(ctx context.Context, w *worker.Worker) (_ context.Context, stop func()) {
+// The first that ends it ends the context, the second aborts.
+func handleSignals(ctx context.Context, w steered) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, stopSignals...)

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"errors"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -10,11 +13,13 @@ import (
 
 // flagKeys ties flags to the settings they override. Their defaults are the
 // settings' own, so that a file or the environment can set them too.
-type flagKeys []struct{ name, key, kind, usage string }
+type flagKeys []flagKey
 
-// workerFlags adds the flags of queue:work. Durations are seconds, as in
-// Laravel, or have a unit (90, 1.5, 90s, 2m).
-func workerFlags(f *pflag.FlagSet) flagKeys {
+type flagKey struct{ name, key, kind, usage string }
+
+// workerFlags adds the flags of queue:work, or those of them that are named.
+// Durations are seconds, as in Laravel, or have a unit (90, 1.5, 90s, 2m).
+func workerFlags(f *pflag.FlagSet, names ...string) flagKeys {
 	keys := flagKeys{
 		{"name", "worker.name", "NAME", "name of the worker"},
 		{"queue", "worker.queue", "A,B", "queues in order of priority"},
@@ -35,6 +40,7 @@ func workerFlags(f *pflag.FlagSet) flagKeys {
 		{"fail-unknown", "worker.fail_unknown", "", "fail jobs without a handler instead of putting them back"},
 		{"json", "worker.json", "", "print one JSON object for each line"},
 	}
+	keys = slices.DeleteFunc(keys, func(k flagKey) bool { return len(names) > 0 && !slices.Contains(names, k.name) })
 	for _, k := range keys {
 		if k.kind == "" {
 			f.Bool(k.name, false, k.usage)
@@ -91,4 +97,31 @@ func larger(a, b string) bool {
 	x, err1 := strconv.ParseFloat(a, 64)
 	y, err2 := strconv.ParseFloat(b, 64)
 	return err1 == nil && err2 == nil && x > y
+}
+
+// secondsFlag is a flag with a time: seconds, or with a unit.
+type secondsFlag time.Duration
+
+// String implements pflag.Value.
+func (d *secondsFlag) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return time.Duration(*d).String()
+}
+
+// Type implements pflag.Value.
+func (d *secondsFlag) Type() string { return "SECONDS" }
+
+// Set implements pflag.Value.
+func (d *secondsFlag) Set(s string) error {
+	v, err := time.ParseDuration(s)
+	if n, numErr := strconv.ParseFloat(s, 64); numErr == nil && n < 1e9 {
+		v, err = time.Duration(n*float64(time.Second)), nil
+	}
+	if err != nil || v < 0 {
+		return errors.New("want seconds, or a time with its unit as in 10m")
+	}
+	*d = secondsFlag(v)
+	return nil
 }

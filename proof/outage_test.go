@@ -19,7 +19,7 @@ func TestServerCut(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel() // most of the time they wait
 			server := start(t)
-			p := place{Kind: kind, Address: server.DSN, RetryAfter: 5 * time.Second}.prepare(t)
+			p := place{Kind: kind, Address: server.DSN, RetryAfter: 4 * time.Second}.prepare(t)
 			s := p.use(t)
 			f := newFleet(t, program{Place: p, Concurrency: 20})
 			rnd := random(t)
@@ -28,12 +28,12 @@ func TestServerCut(t *testing.T) {
 				work[i].Take = time.Duration(rnd.Int64N(int64(50 * time.Millisecond)))
 			}
 			for range 10 {
-				work[rnd.IntN(len(work)/2)].Take = 4 * time.Second
-				work[rnd.IntN(len(work))].Take = 8 * time.Second
+				work[rnd.IntN(len(work)/2)].Take = 3 * time.Second
+				work[rnd.IntN(len(work))].Take = 6 * time.Second
 			}
 			workers := f.startReady(2)
 			uuids := s.dispatch(t, work)
-			for _, outage := range []time.Duration{500 * time.Millisecond, 7 * time.Second} {
+			for _, outage := range []time.Duration{500 * time.Millisecond, 5 * time.Second} {
 				time.Sleep(time.Duration(500+rnd.IntN(500)) * time.Millisecond) // under load
 				server.Kill()
 				time.Sleep(outage)

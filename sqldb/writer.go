@@ -56,6 +56,7 @@ type request struct {
 	fn    func(ctx context.Context, tx *sql.Tx) error
 	since time.Time
 	wake  chan bool // true: lead now; false: done
+	leads bool      // it leads or is to lead; guarded by Writer.mu
 
 	err     error
 	paniced any
@@ -97,7 +98,7 @@ func (w *Writer) do(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx
 	}
 	w.line = append(w.line, r)
 	lead := !w.leading
-	w.leading = true
+	r.leads, w.leading = lead, true
 	w.mu.Unlock()
 
 	if !lead {
@@ -119,13 +120,13 @@ func (w *Writer) do(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx
 	return r.err
 }
 
-// withdraw takes a waiting request out of the line. The first in line is the
-// leader's own and stays.
+// withdraw takes a waiting request out of the line, unless it is being run or
+// is to lead.
 func (w *Writer) withdraw(r *request) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, q := range w.line {
-		if q == r && i > 0 {
+		if q == r && !r.leads {
 			w.line = append(w.line[:i], w.line[i+1:]...)
 			return true
 		}
@@ -148,6 +149,7 @@ func (w *Writer) lead(own *request) {
 
 	w.mu.Lock()
 	if len(w.line) > 0 {
+		w.line[0].leads = true
 		w.line[0].wake <- true
 	} else {
 		w.leading = false

@@ -215,6 +215,8 @@ func (c *Conn) explain(err error) error {
 	switch c.db.Fault(err) {
 	case sqldb.NoTable:
 		return fmt.Errorf("table %s is missing; `spool migrate` creates it: %w", c.table, err)
+	case sqldb.Busy: // a read; writes end in a BusyError
+		return fmt.Errorf("another program has kept the database locked for too long: %w", err)
 	case sqldb.Full:
 		return fmt.Errorf("the disk is full, or the database has reached its size limit; nothing was written: %w", err)
 	}

@@ -115,6 +115,7 @@ func commands(e *env) []*cobra.Command {
 		command(groupFailed, "forget", forgetCommand(e)),
 		command(groupFailed, "flush", flushCommand(e)),
 		command(groupFailed, "prune-failed", pruneFailedCommand(e)),
+		command(groupSetup, "", demoCommand(e)),
 		command(groupSetup, "", initCommand(e)),
 		command(groupSetup, "", configCommand(e)),
 		command(groupSetup, "", checkCommand(e)),

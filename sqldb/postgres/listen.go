@@ -15,7 +15,7 @@ import (
 // the listener sends to itself, may take.
 const (
 	firstRetry = 100 * time.Millisecond
-	lastRetry  = 30 * time.Second
+	lastRetry  = 5 * time.Second
 	echoWithin = 5 * time.Second
 )
 

@@ -128,7 +128,7 @@ func (e *env) demoStore(ctx context.Context, o demoOptions) (d *demoStore, err e
 		err = d.embedded(e)
 	}
 	if err == nil {
-		err = d.tables(ctx)
+		err = d.tables(ctx, e)
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.close())
@@ -176,7 +176,7 @@ func (d *demoStore) embedded(e *env) (err error) {
 }
 
 // tables creates those that are missing. One that exists is left as it is.
-func (d *demoStore) tables(ctx context.Context) error {
+func (d *demoStore) tables(ctx context.Context, e *env) error {
 	for _, t := range d.set.Tables(d.o.connection) {
 		if d.file == "" && t.Names.Jobs == "" && t.Names.FailedJobs == "" {
 			continue // the demo doesn't use it
@@ -194,6 +194,9 @@ func (d *demoStore) tables(ctx context.Context) error {
 		}
 		if _, err := schema.Create(ctx, db, t.Names); err != nil {
 			return fmt.Errorf("database %s: %w", t.Database, err)
+		}
+		if d.file == "" {
+			e.note("Created the table %s in the database %s.", t.Name(), t.Database)
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -47,15 +46,11 @@ func (e *env) nextCommands(d *demoStore, sum *demo.Summary) []string {
 	)
 }
 
-// explained puts what a command is for behind it.
+// explained puts what a command is for before it.
 func explained(pairs ...string) []string {
-	width := 0
-	for i := 0; i < len(pairs); i += 2 {
-		width = max(width, len([]rune(pairs[i])))
-	}
 	var lines []string
 	for i := 0; i < len(pairs); i += 2 {
-		lines = append(lines, fmt.Sprintf("%-*s  # %s", width, pairs[i], pairs[i+1]))
+		lines = append(lines, "# "+pairs[i+1], pairs[i])
 	}
 	return lines
 }

@@ -78,7 +78,7 @@ func Run(ctx context.Context, client *spool.Client, opts *Options) (*Summary, er
 		client: client, conn: conn, opts: opts, books: newLedger(), begun: time.Now(),
 		failed: make(chan string, 1), screen: newScreen(opts.Out, opts.Width, opts.Colour),
 	}
-	r.shop = newShop(opts.Jobs, r.begun)
+	r.shop = newShop(opts.Jobs)
 	if err := r.adopt(ctx); err != nil {
 		return nil, err
 	}

@@ -172,11 +172,11 @@ type shop struct {
 
 // newShop makes small jobs shorter the more there are, and more of them run
 // at a time.
-func newShop(jobs int, now time.Time) *shop {
+func newShop(jobs int) *shop {
 	s := &shop{jobs: jobs, hands: min(max(10, jobs/50), 100), delay: 3 * time.Second}
 	s.pause = min(60*time.Millisecond, 5*time.Second*time.Duration(s.hands)/time.Duration(max(jobs, 1)))
-	day := now.Format("20060102-150405")
-	s.bad, s.late = day+"-1", day+"-2"
+	number := spool.NewUUID()[:8] // unlike that of any run before
+	s.bad, s.late = number+"-1", number+"-2"
 	s.declined = map[string]bool{s.bad: true, s.late: true}
 	return s
 }

@@ -20,10 +20,11 @@ type Summary struct {
 	Queues     []Count `json:"queues"`
 	// OK says that every job has come to its one end and everything adds up.
 	OK bool `json:"ok"`
-	// Problems says what doesn't, up to twenty sentences of MoreProblems more.
-	Problems     []string `json:"problems"`
-	MoreProblems int      `json:"more_problems,omitempty"`
-	Interrupted  bool     `json:"interrupted,omitempty"`
+	// Problems says what doesn't, in up to twenty sentences.
+	Problems []string `json:"problems"`
+	// MoreProblems is how many further ones there are.
+	MoreProblems int  `json:"more_problems,omitempty"`
+	Interrupted  bool `json:"interrupted,omitempty"`
 	// Left are the jobs that the queues still hold.
 	Left []Left `json:"left,omitempty"`
 	// FailedJobs are the ids of the records that this run has left.
@@ -168,7 +169,7 @@ func (s *Summary) verdict() string {
 	case s.OK && n == 0:
 		text = "  There was nothing to work.\n"
 	case s.OK:
-		text = fmt.Sprintf("  It adds up: %d jobs = %d processed + %d failed for good, in %d runs and %.1f s.\n"+
+		text = fmt.Sprintf("  It adds up: %d pushed = %d processed + %d failed for good. Runs: %d, seconds: %.1f.\n"+
 			"  None was lost, none ran twice, the queues are empty.\n", n, s.Processed, s.Failed, s.Runs, s.Seconds)
 	case len(s.Problems) > 0:
 		text = "  It does not add up:\n"

@@ -194,17 +194,22 @@ func (f *mysqlFlow) reserve(ctx context.Context, queue string, now, expired int6
 	}
 }
 
-// candidates returns the ids of jobs that can be reserved, sorted: those that
-// have waited longest, and those that became due last, among which are delayed
-// jobs older than many that wait. more says that there may be others.
-func (f *mysqlFlow) candidates(ctx context.Context, queue string, now, expired int64, n int) (ids []int64, more bool, err error) {
+// candidateText selects jobs that can be reserved: those that have waited
+// longest, and those that became due last, among which are delayed jobs older
+// than many that wait.
+func (f *mysqlFlow) candidateText(queue string, now, expired int64, n int) (string, []any) {
 	const free = " WHERE queue = ? AND reserved_at IS NULL AND available_at <= ? ORDER BY "
 	t := f.texts.table
-	rows, err := f.db.SQL().QueryContext(ctx,
-		"(SELECT id FROM "+t+free+"available_at, id LIMIT ?)"+
-			" UNION (SELECT id FROM "+t+free+"available_at DESC, id DESC LIMIT ?)"+
-			" UNION (SELECT id FROM "+t+" WHERE "+isLate+" ORDER BY reserved_at, id LIMIT ?)",
-		queue, now, n, queue, now, n/2, queue, expired, n)
+	return "(SELECT id FROM " + t + free + "available_at, id LIMIT ?)" +
+			" UNION (SELECT id FROM " + t + free + "available_at DESC, id DESC LIMIT ?)" +
+			" UNION (SELECT id FROM " + t + " WHERE " + isLate + " ORDER BY reserved_at, id LIMIT ?)",
+		[]any{queue, now, n, queue, now, n / 2, queue, expired, n}
+}
+
+// candidates returns their ids, sorted. more says that there may be others.
+func (f *mysqlFlow) candidates(ctx context.Context, queue string, now, expired int64, n int) (ids []int64, more bool, err error) {
+	query, args := f.candidateText(queue, now, expired, n)
+	rows, err := f.db.SQL().QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, false, err
 	}

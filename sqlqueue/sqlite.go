@@ -64,6 +64,11 @@ func (f *sqliteFlow) candidates() string {
 		") ORDER BY id LIMIT ?"
 }
 
+// reserveText reserves them.
+func (f *sqliteFlow) reserveText() string {
+	return "UPDATE " + f.texts.table + " SET reserved_at = ?, attempts = attempts + 1 WHERE id IN (" + f.candidates() + ") RETURNING id, attempts, payload"
+}
+
 func (f *sqliteFlow) reserve(ctx context.Context, queue string, now, expired int64, max int) ([]taken, error) {
 	args := []any{queue, now, max, queue, now, window, queue, expired, window, max}
 	if _, idle := f.empty.Load(queue); idle {
@@ -81,8 +86,7 @@ func (f *sqliteFlow) reserve(ctx context.Context, queue string, now, expired int
 	var ts []taken
 	err := f.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		ts = nil
-		rows, err := f.db.On(tx).QueryContext(ctx, "UPDATE "+f.texts.table+
-			" SET reserved_at = ?, attempts = attempts + 1 WHERE id IN ("+f.candidates()+") RETURNING id, attempts, payload", append([]any{now}, args...)...)
+		rows, err := f.db.On(tx).QueryContext(ctx, f.reserveText(), append([]any{now}, args...)...)
 		if err != nil {
 			return err
 		}

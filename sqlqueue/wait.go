@@ -134,17 +134,23 @@ func (c *Conn) beforeDue(ctx context.Context, queues []string, d time.Duration) 
 	return d
 }
 
-// nextDue returns the unix second at which the next job of the queue becomes
-// available; 0 means that none is delayed or reserved.
-func (c *Conn) nextDue(ctx context.Context, queue string, now int64) (int64, error) {
+// nextDueText selects when the first delayed job becomes due, and when the
+// oldest reservation was made.
+func (c *Conn) nextDueText(queue string, now int64) (string, []any) {
 	t := c.db.Dialect().Ident(c.table)
 	delayed := "SELECT MIN(available_at) FROM " + t + " WHERE queue = ? AND reserved_at IS NULL AND available_at > ?"
 	if c.db.Dialect().Name != sqldb.MySQL {
 		delayed += " AND available_at > created_at" // what the index holds
 	}
+	return "SELECT (" + delayed + "), (SELECT MIN(reserved_at) FROM " + t + " WHERE queue = ? AND reserved_at IS NOT NULL)", []any{queue, now, queue}
+}
+
+// nextDue returns the unix second at which the next job of the queue becomes
+// available; 0 means that none is delayed or reserved.
+func (c *Conn) nextDue(ctx context.Context, queue string, now int64) (int64, error) {
+	query, args := c.nextDueText(queue, now)
 	var due, lease sql.NullInt64
-	err := c.db.SQL().QueryRowContext(ctx, c.db.Rebind("SELECT ("+delayed+"), (SELECT MIN(reserved_at) FROM "+t+
-		" WHERE queue = ? AND reserved_at IS NOT NULL)"), queue, now, queue).Scan(&due, &lease)
+	err := c.db.SQL().QueryRowContext(ctx, c.db.Rebind(query), args...).Scan(&due, &lease)
 	if err != nil {
 		return 0, err
 	}

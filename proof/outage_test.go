@@ -28,8 +28,10 @@ func TestServerCut(t *testing.T) {
 				work[i].Take = time.Duration(rnd.Int64N(int64(50 * time.Millisecond)))
 			}
 			for range 10 {
-				work[rnd.IntN(len(work)/2)].Take = 3 * time.Second
-				work[rnd.IntN(len(work))].Take = 6 * time.Second
+				work[rnd.IntN(len(work))].Take = 3 * time.Second
+			}
+			for i := range 6 { // they run when the long outage begins
+				work[i].Take = 8 * time.Second
 			}
 			workers := f.startReady(2)
 			uuids := s.dispatch(t, work)

@@ -30,7 +30,7 @@ local function value(s, colon)
     to = to and from + to - 1
   else
     local _
-    _, to = find(s, '^[^%s,{}%[%]"]+', from)
+    _, to = find(s, '^[^%s,{}%[%]"%z]+', from)
   end
   if not to then return 0, 0 end
   return from, to

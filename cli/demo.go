@@ -48,7 +48,6 @@ failed for good stays, to be listed and retried.`,
 	f.StringVar(&o.keep, "keep", "", "use this SQLite `FILE`, and keep it")
 	f.IntVar(&o.jobs, "jobs", 300, "how many `JOBS`; 0: push none, work what an earlier demo has left")
 	f.BoolVar(&o.json, "json", false, "print the summary as JSON, the progress on standard error")
-	cmd.MarkFlagsMutuallyExclusive("connection", "keep")
 	_ = cmd.RegisterFlagCompletionFunc("connection", e.completeConnections)
 	return cmd
 }
@@ -56,6 +55,9 @@ failed for good stays, to be listed and retried.`,
 func (e *env) demo(ctx context.Context, o demoOptions) error {
 	if o.jobs != 0 && o.jobs < demo.MinJobs {
 		return usagef("--jobs must be %d or more, so that every sort of job has its place (or 0: work what is left)", demo.MinJobs)
+	}
+	if o.connection != "" && o.keep != "" {
+		return usagef("--connection and --keep exclude each other: a demo works on one store")
 	}
 	// A second signal ends the process the hard way.
 	ctx, restore := signal.NotifyContext(ctx, stopSignals...)
@@ -145,7 +147,11 @@ func (d *demoStore) configured(ctx context.Context, e *env) (err error) {
 	if _, err := d.set.Config.Connection(d.o.connection); err != nil {
 		return &usageError{err}
 	}
-	return e.bootChecks(ctx, d.o.connection)
+	conn, err := d.set.Manager.Connection(ctx, d.o.connection)
+	if err != nil {
+		return err
+	}
+	return demo.Usable(conn)
 }
 
 // embedded uses the embedded default, whatever is configured.

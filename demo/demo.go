@@ -71,7 +71,7 @@ func Run(ctx context.Context, client *spool.Client, opts *Options) (*Summary, er
 	if err != nil {
 		return nil, err
 	}
-	if err := usable(conn); err != nil {
+	if err := Usable(conn); err != nil {
 		return nil, err
 	}
 	r := &run{
@@ -95,8 +95,9 @@ func Run(ctx context.Context, client *spool.Client, opts *Options) (*Summary, er
 	return s, err
 }
 
-// usable refuses connections on which there is nothing to see.
-func usable(conn *spool.Connection) error {
+// Usable returns an error for a connection on which there is nothing to see.
+// [Run] refuses it.
+func Usable(conn *spool.Connection) error {
 	switch t := conn.Driver().Traits(); {
 	case t.Instant:
 		return fmt.Errorf("connection %s runs jobs as they are pushed, so there is nothing to work; name another with --connection", conn.Name)

@@ -103,7 +103,7 @@ func (c *Connection) push(ctx context.Context, queue string, m driver.Message) (
 			return c.pushGathered(ctx, queue, ms)
 		}))
 	}
-	id, err := g.(*gather.Gather[driver.Message, string]).Do(ctx, m) //nolint:errcheck,forcetypeassert // only this type is stored
+	id, err := g.(*gather.Gather[driver.Message, string]).Do(ctx, m)
 	return id, wrap("push", c.Name, queue, err)
 }
 

@@ -34,7 +34,7 @@ func Listen[E Event](events *Events, fn func(ctx context.Context, e E)) {
 	if old := slot.Load(); old != nil {
 		list = append(list, *old...)
 	}
-	list = append(list, func(ctx context.Context, e Event) { fn(ctx, e.(E)) }) //nolint:errcheck,forcetypeassert // the slot holds only E
+	list = append(list, func(ctx context.Context, e Event) { fn(ctx, e.(E)) })
 	slot.Store(&list)
 }
 

@@ -37,7 +37,7 @@ func (e *outcomeError) Error() string {
 
 func (e *outcomeError) Unwrap() error { return e.Err }
 
-// Release, returned by a handler, puts the job back on its queue to be run
+// Release is returned by a handler to put its job back on the queue and run it
 // again after d. It is no exception, but the attempt counts.
 func Release(d time.Duration) error {
 	return &outcomeError{Outcome{Kind: Released, Delay: max(d, 0)}}
@@ -46,7 +46,7 @@ func Release(d time.Duration) error {
 // ErrFailedByHand is the reason of a job that was failed without one.
 var ErrFailedByHand = errors.New("failed by hand")
 
-// Fail, returned by a handler, fails the job at once, whatever attempts are
+// Fail is returned by a handler to fail its job at once, whatever attempts are
 // left. A nil err stands for [ErrFailedByHand].
 func Fail(err error) error {
 	if err == nil {

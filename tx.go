@@ -133,7 +133,7 @@ func (t *Tx) Commit(ctx context.Context) error {
 	var held HeldError
 	for _, s := range t.pending {
 		if s.ids != nil {
-			s.conn.conn.(driver.TxPusher).PushedTx(s.queue) //nolint:errcheck,forcetypeassert // it wrote them
+			s.conn.conn.(driver.TxPusher).PushedTx(s.queue)
 			queued(ctx, s.conn, s.queue, s.jobs, s.ids)
 			continue
 		}

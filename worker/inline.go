@@ -49,7 +49,7 @@ func runInline(ctx context.Context, t *task, events *spool.Events) error {
 		jobCtx, cancel = context.WithTimeoutCause(ctx, d, ErrTimeout)
 		defer cancel()
 	}
-	err, stack := call(jobCtx, t)
+	stack, err := call(jobCtx, t)
 	runtime := time.Since(t.started)
 	outcome, _ := t.job.Outcome()
 	if outcome.Kind == spool.Undecided {
@@ -69,7 +69,7 @@ func runInline(ctx context.Context, t *task, events *spool.Events) error {
 	}
 	if t.handler.Failed != nil {
 		if ferr := callFailed(ctx, t, err); ferr != nil {
-			err = fmt.Errorf("%w (and its failed callback: %v)", err, ferr)
+			err = fmt.Errorf("%w (and its failed callback: %w)", err, ferr)
 		}
 	}
 	spool.Emit(ctx, events, spool.JobFailed{Job: t.job, Err: err, Runtime: runtime})

@@ -278,7 +278,7 @@ func (k *keeper) extend(ctx context.Context, batch []*task) {
 	since := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, max(k.renew, time.Second))
 	defer cancel()
-	err := k.conn.(driver.Extender).Extend(ctx, rs) //nolint:errcheck,forcetypeassert // renew > 0 says that it is one
+	err := k.conn.(driver.Extender).Extend(ctx, rs)
 	for i, t := range batch {
 		k.extended(t, since, driver.ItemError(err, i))
 	}

@@ -75,7 +75,7 @@ func (w *Worker) run(life context.Context, t *task) (abandoned bool) {
 		job.deadline = t.started.Add(timeout)
 		w.keep.running(t, timeout)
 	}
-	err, stack := call(job, t)
+	stack, err := call(job, t)
 	runtime := time.Since(t.started)
 	cause, abandoned := t.returned()
 	if abandoned {
@@ -114,14 +114,14 @@ type PanicError struct {
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // call runs the handler; a panic is an exception that keeps its stack.
-func call(ctx context.Context, t *task) (err error, stack []byte) { //nolint:revive,staticcheck // the error is what this is about
+func call(ctx context.Context, t *task) (stack []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			stack = debug.Stack()
 			err = &PanicError{Value: v, Stack: stack}
 		}
 	}()
-	return t.handler.Run(ctx, t.job), nil
+	return nil, t.handler.Run(ctx, t.job)
 }
 
 // exceptions counts this exception of a job that may have only so many.

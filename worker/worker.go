@@ -102,7 +102,7 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 
 	reason, code, err := w.loop(ctx)
 	close(w.tasks)
-	w.drain(life)
+	w.drain()
 	end()
 	watchers.Wait()
 
@@ -144,7 +144,7 @@ func (w *Worker) Running() int { return w.o.Concurrency - int(w.free.Load()) }
 // drain waits for the jobs in hand: up to Grace for them to end by
 // themselves, then up to CancelGrace for cancelled ones to return. Whoever
 // hasn't returned by then is left behind with its lease.
-func (w *Worker) drain(ctx context.Context) {
+func (w *Worker) drain() {
 	done := make(chan struct{})
 	go func() { w.runners.Wait(); close(done) }()
 	if w.o.Grace >= 0 {

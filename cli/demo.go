@@ -264,7 +264,11 @@ func (e *env) leftovers(d *demoStore, sum *demo.Summary) []string {
 	}
 	var left []string
 	for _, l := range sum.Left {
-		left = append(left, fmt.Sprintf("%s on %s", count(l.Jobs, "job"), l.Queue))
+		jobs := "an unknown number of jobs"
+		if l.Jobs != nil {
+			jobs = count(*l.Jobs, "job")
+		}
+		left = append(left, jobs+" on "+l.Queue)
 	}
 	if n := len(sum.FailedJobs); n > 0 {
 		left = append(left, count(int64(n), "record")+" of failed jobs")

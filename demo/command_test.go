@@ -195,6 +195,7 @@ func TestOnConfiguredConnections(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, "spool.yaml"), []byte(settings(t)), 0o600); err != nil {
 				t.Fatal(err)

@@ -82,6 +82,7 @@ func Run(ctx context.Context, client *spool.Client, opts *Options) (*Summary, er
 	if err := r.adopt(ctx); err != nil {
 		return nil, err
 	}
+	r.shop.hurry(opts.Jobs + int(sum(r.books.look().queues).Adopted))
 	r.listen(conn.Events())
 	stop := r.screen.show(r.books.look)
 	err = r.all(ctx)
@@ -164,12 +165,16 @@ func (r *run) watch(ctx context.Context) error {
 				last, since, gone = now, time.Now(), 0
 				continue
 			}
-			if n, err := r.stored(ctx); err == nil && n == 0 && r.books.running() == 0 {
+			n, err := r.stored(ctx)
+			if err == nil && n == 0 && r.books.running() == 0 {
 				if gone++; gone > 1 { // a job on its way back is in neither place for a moment
 					return nil // lost: the check will say which
 				}
 			}
-			if time.Since(since) > stall {
+			switch quiet := time.Since(since) > stall; {
+			case quiet && err != nil:
+				return fmt.Errorf("the store has not answered for %v: %w", stall, err)
+			case quiet:
 				return fmt.Errorf("nothing has happened for %v though jobs are waiting: does another worker hold them?", stall)
 			}
 		}
@@ -256,7 +261,15 @@ func (r *run) listen(events *spool.Events) {
 
 // logger shows the worker's warnings among the events.
 func (r *run) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(r.screen, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return slog.New(slog.NewTextHandler(r.screen, &slog.HandlerOptions{
+		Level: slog.LevelWarn,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{} // the screen has its own
+			}
+			return a
+		},
+	}))
 }
 
 // adopt looks at what the queues hold. Jobs that an earlier run has left are

@@ -241,7 +241,7 @@ func TestInterruptedRunLeavesJobsThatTheNextOneWorks(t *testing.T) {
 		}
 		left := int64(0)
 		for _, l := range s.Left {
-			left += l.Jobs
+			left += *l.Jobs
 		}
 		if s.OK || !s.Interrupted || len(s.Problems) > 0 || left+s.Processed+int64(len(s.FailedJobs)) != 400 || left < 100 {
 			t.Fatalf("%d left, %+v", left, s)

@@ -170,15 +170,18 @@ type shop struct {
 	declined map[string]bool
 }
 
-// newShop makes small jobs shorter the more there are, and more of them run
-// at a time.
 func newShop(jobs int) *shop {
-	s := &shop{jobs: jobs, hands: min(max(10, jobs/50), 100), delay: 3 * time.Second}
-	s.pause = min(60*time.Millisecond, 5*time.Second*time.Duration(s.hands)/time.Duration(max(jobs, 1)))
 	number := spool.NewUUID()[:8] // unlike that of any run before
-	s.bad, s.late = number+"-1", number+"-2"
+	s := &shop{jobs: jobs, delay: 3 * time.Second, bad: number + "-1", late: number + "-2"}
 	s.declined = map[string]bool{s.bad: true, s.late: true}
 	return s
+}
+
+// hurry makes small jobs shorter the more there are, and has more of them run
+// at a time.
+func (s *shop) hurry(jobs int) {
+	s.hands = min(max(10, jobs/50), 100)
+	s.pause = min(60*time.Millisecond, 5*time.Second*time.Duration(s.hands)/time.Duration(max(jobs, 1)))
 }
 
 func (s *shop) isDeclined(invoice string) bool {

@@ -21,6 +21,9 @@ type screen struct {
 	mu    sync.Mutex
 	drawn int // lines of the picture that stands
 	last  view
+
+	logged time.Time // when a line of the log was shown
+	unsaid int       // lines that were not
 }
 
 // colour is a colour of a terminal.
@@ -38,6 +41,7 @@ const (
 const (
 	liveEvery  = 100 * time.Millisecond
 	plainEvery = time.Second
+	logEvery   = 5 * time.Second
 )
 
 // Sequences that a terminal obeys.
@@ -151,9 +155,23 @@ func (s *screen) event(c colour, format string, args ...any) {
 	s.write(b.String())
 }
 
-// Write shows the lines of a log.
+// Write shows the lines of a log, one in a few seconds: where many jobs meet
+// one outage, the first says it all.
 func (s *screen) Write(p []byte) (int, error) {
-	s.event(yellow, "%s", strings.TrimRight(string(p), "\n"))
+	s.mu.Lock()
+	now := time.Now()
+	more := s.unsaid
+	if s.unsaid++; now.Sub(s.logged) < logEvery {
+		s.mu.Unlock()
+		return len(p), nil
+	}
+	s.logged, s.unsaid = now, 0
+	s.mu.Unlock()
+	text := strings.TrimRight(string(p), "\n")
+	if more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	s.event(yellow, "%s", text)
 	return len(p), nil
 }
 

@@ -77,7 +77,7 @@ func (s Span) MarshalJSON() ([]byte, error) {
 // Left is what a queue still holds.
 type Left struct {
 	Queue string `json:"queue"`
-	Jobs  int64  `json:"jobs"`
+	Jobs  *int64 `json:"jobs"` // nil if the store doesn't answer
 }
 
 func sum(cs []Count) Count {
@@ -121,10 +121,11 @@ func (r *run) summary(ctx context.Context, complete bool) *Summary {
 		size, err := r.conn.Size(ctx, q)
 		if err != nil {
 			r.books.problem("what is left on %s can't be seen: %v", q, err)
+			s.Left = append(s.Left, Left{q, nil})
 			continue
 		}
 		if n := size.Total(); n > 0 {
-			s.Left = append(s.Left, Left{q, n})
+			s.Left = append(s.Left, Left{q, &n})
 			if complete {
 				r.books.problem("%s should be empty and holds %d jobs: %d pending, %d delayed, %d reserved", q, n, size.Pending, size.Delayed, size.Reserved)
 			}

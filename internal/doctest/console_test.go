@@ -13,8 +13,8 @@ import (
 
 // TestConsole runs the documents. Blocks marked console are sessions of a
 // shell: the commands of one document run one after the other, in an empty
-// folder and with no settings, and print what the block shows, see seen. A YAML
-// block that begins with "# NAME.yaml" is written to that file on its way.
+// folder and with no settings, and print what the block shows, see seen. A block
+// that begins with "# NAME.yaml" or "// NAME.go" is written to that file first.
 func TestConsole(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the documents' commands are for a Unix shell")
@@ -48,18 +48,22 @@ func build(t *testing.T) string {
 	return dir
 }
 
-var yamlFile = regexp.MustCompile(`^# ([a-z-]+\.yaml)\n`)
+var file = regexp.MustCompile(`^(?:#|//) ([a-z/-]+\.(?:yaml|go))\n`)
 
 func walk(t *testing.T, programs string, blocks []Block) {
 	dir := t.TempDir()
 	for _, b := range blocks {
-		if m := yamlFile.FindStringSubmatch(b.Text); m != nil && b.Lang == "yaml" {
+		if m := file.FindStringSubmatch(b.Text); m != nil {
 			write(t, filepath.Join(dir, m[1]), b.Text)
 		}
 		if b.Lang != "console" {
 			continue
 		}
 		for _, s := range steps(b) {
+			if to, ok := strings.CutPrefix(s.command, "cd "); ok {
+				dir = filepath.Join(dir, to)
+				continue
+			}
 			out, code := s.run(t, programs, dir)
 			if code != s.code {
 				t.Fatalf("%s:%d: %s: exit code %d, want %d; it printed\n%s", b.File, s.line, s.command, code, s.code, out)
@@ -106,16 +110,38 @@ func steps(b Block) []step {
 
 func (s step) run(t *testing.T, programs, dir string) (out string, code int) {
 	t.Helper()
-	command := strings.ReplaceAll(s.command, "go run ./cmd/spool", "spool")
-	command = strings.Replace(command, "go build -o quickstart ./examples/quickstart", "cp "+filepath.Join(programs, "quickstart")+" .", 1)
-	cmd := exec.Command("sh", "-c", command)
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", strings.NewReplacer(
+		"go run ./cmd/spool", "spool",
+		"go build -o quickstart ./examples/quickstart", "cp '"+filepath.Join(programs, "quickstart")+"' .",
+		// This module, at the versions that it was tested with.
+		"go get github.com/spoolq/spool", "cp '"+abs+"/go.sum' . && "+
+			"go mod edit -require github.com/spoolq/spool@v0.0.0 -replace 'github.com/spoolq/spool="+abs+"'",
+	).Replace(s.command))
 	cmd.Dir = dir
-	cmd.Env = []string{"HOME=" + dir, "PATH=" + programs + string(os.PathListSeparator) + os.Getenv("PATH")}
+	cmd.Env = append(goEnv(t), "HOME="+dir, "PATH="+programs+string(os.PathListSeparator)+os.Getenv("PATH"))
 	text, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
 	return string(text), cmd.ProcessState.ExitCode()
+}
+
+// goEnv is what the go command needs to know without the user's environment.
+func goEnv(t *testing.T) []string {
+	t.Helper()
+	env := []string{"GOFLAGS=-mod=mod"}
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GOTOOLCHAIN"} {
+		value, err := exec.Command("go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, name+"="+strings.TrimSpace(string(value)))
+	}
+	return env
 }
 
 // What differs from run to run, and what stands for it.

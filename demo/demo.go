@@ -13,11 +13,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/spoolq/spool"
-	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/failed"
 	"github.com/spoolq/spool/retry"
 	"github.com/spoolq/spool/worker"
@@ -270,60 +268,4 @@ func (r *run) logger() *slog.Logger {
 			return a
 		},
 	}))
-}
-
-// adopt looks at what the queues hold. Jobs that an earlier run has left are
-// worked; anything else is none of the demo's business.
-func (r *run) adopt(ctx context.Context) error {
-	own := r.shop.handlers(r.books.watch)
-	for _, q := range Queues() {
-		size, err := r.conn.Size(ctx, q)
-		if err != nil {
-			return fmt.Errorf("queue %s: whether it holds jobs of others can't be seen: %w", q, err)
-		}
-		if size.Total() == 0 {
-			continue
-		}
-		expired := 0
-		for _, state := range []driver.State{driver.Pending, driver.Delayed, driver.Reserved} {
-			for cursor := ""; ; {
-				entries, next, err := r.conn.List(ctx, q, state, cursor, 1000)
-				if err != nil {
-					return fmt.Errorf("queue %s holds %d jobs, and whose they are can't be seen: %w", q, size.Total(), err)
-				}
-				for _, e := range entries {
-					p, err := r.conn.Format.Decode(e.Body)
-					switch {
-					case err != nil:
-						return fmt.Errorf("%w: %s on connection %s holds what is no job; nothing was touched", ErrInUse, q, r.conn.Name)
-					case own.Lookup(p.Name) == nil:
-						return fmt.Errorf("%w: %s on connection %s holds a job %s, which is not the demo's; nothing was touched", ErrInUse, q, r.conn.Name, printable(p.Name))
-					case state == driver.Reserved && !e.Expired:
-						return fmt.Errorf("%w: a job on %s, connection %s, is being worked; another demo may be running, or one was killed and its jobs come back at %s",
-							ErrInUse, q, r.conn.Name, e.At.Format(time.TimeOnly))
-					case state == driver.Reserved:
-						expired++
-					}
-					r.books.adopted(p.UUID, p.Name, q, e.At)
-				}
-				if cursor = next; next == "" {
-					break
-				}
-			}
-		}
-		if _, err := r.conn.Rescue(ctx, q, expired+1); expired > 0 && err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			return err
-		}
-	}
-	return nil
-}
-
-// printable keeps foreign text from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 {
-			return '\uFFFD'
-		}
-		return c
-	}, s)
 }

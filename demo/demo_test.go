@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,9 +26,19 @@ type saboteur struct {
 	push    func(ctx context.Context, queue string, ms []driver.Message) ([]string, error)
 	del     func(ctx context.Context, rs []driver.Reservation) error
 	reserve func(ctx context.Context, queue string, max int) ([]driver.Reservation, error)
+	size    func() error
+	pushes  atomic.Int32
+}
+
+func (s *saboteur) Size(ctx context.Context, queue string) (driver.Size, error) {
+	if s.size != nil && s.pushes.Load() > 0 {
+		return driver.Size{}, s.size()
+	}
+	return s.Conn.Size(ctx, queue)
 }
 
 func (s *saboteur) Push(ctx context.Context, queue string, ms []driver.Message) ([]string, error) {
+	s.pushes.Add(1)
 	if s.push != nil {
 		return s.push(ctx, queue, ms)
 	}
@@ -292,4 +303,42 @@ func TestJobsHeldByOthersAreNotWaitedForForEver(t *testing.T) {
 			t.Errorf("%v, %+v", err, s)
 		}
 	})
+}
+
+func TestOutageIsToldAndEnds(t *testing.T) {
+	w := newWorld(t)
+	down := errors.New("the server is gone")
+	w.conn.reserve = func(context.Context, string, int) ([]driver.Reservation, error) { return nil, down }
+	w.conn.size = func() error { return down }
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		s, err := demo.Run(ctx, w.client, &w.opts)
+		if !errors.Is(err, down) || s.OK || len(s.Left) != 2 || s.Left[0].Jobs != nil {
+			t.Errorf("%v, %+v", err, s)
+		}
+		if n := strings.Count(w.out.String(), "cannot reserve jobs"); n < 2 || n > 10 {
+			t.Errorf("told %d times:\n%s", n, w.out)
+		}
+	})
+}
+
+// A demo that was killed has left reservations behind; its jobs are worked by
+// the next, even where expired reservations don't come back by themselves.
+func TestJobsOfAKilledDemoAreWorked(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		w := newWorld(t)
+		w.conn.Conn = memqueue.New(&memqueue.Options{RetryAfter: driver.MinLease, KeepExpired: keep})
+		synctest.Test(t, func(t *testing.T) {
+			push(t, w.conn, `{"uuid":"1","job":"demo.SendReminder","data":{}}`)
+			if rs, err := w.conn.Conn.Reserve(t.Context(), demo.Low, 1); err != nil || len(rs) != 1 {
+				t.Fatal(rs, err)
+			}
+			time.Sleep(driver.DefaultLease)
+			s, err := demo.Run(t.Context(), w.client, &w.opts)
+			if err != nil || !s.OK || s.Adopted != 1 || s.Processed != 40 {
+				t.Errorf("keep %v: %v, %+v", keep, err, s)
+			}
+		})
+	}
 }

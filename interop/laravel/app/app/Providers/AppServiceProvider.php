@@ -1,0 +1,18 @@
+<?php
+
+namespace App\Providers;
+
+use Illuminate\Support\ServiceProvider;
+
+class AppServiceProvider extends ServiceProvider
+{
+    public function boot()
+    {
+        // predis 1.1 raises a deprecation per command on PHP 8.2, and the framework
+        // would log each of them.
+        $mask = E_ALL & ~E_DEPRECATED & ~E_USER_DEPRECATED;
+        error_reporting($mask);
+        $handler = set_error_handler(static fn () => false);
+        set_error_handler($handler, $mask);
+    }
+}

@@ -21,8 +21,11 @@ test: ## every test, on private servers (installs missing ones: Debian, root); P
 race: ## the same under the race detector, the long runs left out
 	$(TESTRUN) -- $(TESTFLAGS) -race -short $(PKG)
 
-bench: ## rates and latencies of every driver beside the raw cost of its store
-	$(TESTRUN) -exec -- go test -run '^$$' -bench . -benchmem -p 1 -timeout 30m $(PKG)
+bench: ## rates and latencies beside the raw store, in turns; ARGS='-driver redis -case drain', ARGS=-h for more
+	go -C bench run . $(ARGS)
+
+microbench: ## Go benchmarks of the hot path, for benchstat; PKG=./worker for one package
+	$(TESTRUN) -exec -- go test -run '^$$' -bench . -benchmem -count 6 -p 1 -timeout 30m $(PKG)
 
 fmt: ## format the code
 	gofmt -w -s .
@@ -31,7 +34,7 @@ fmt-check: ## fail if something isn't formatted
 	@out=$$(gofmt -l -s .); test -z "$$out" || { echo "not formatted, run make fmt:"; echo "$$out"; exit 1; }
 
 vet: ## go vet
-	go vet ./...
+	go vet ./... && go -C bench vet ./...
 
 lint: bin/golangci-lint ## golangci-lint, see .golangci.yml
 	bin/golangci-lint run ./...
@@ -43,13 +46,13 @@ cross: ## build and vet for the other systems that we promise
 	GOOS=darwin go build ./... && GOOS=darwin go vet ./...
 	GOOS=windows go build ./... && GOOS=windows go vet ./...
 
-tidy: ## go mod tidy, both modules
-	go mod tidy && go -C tools mod tidy
+tidy: ## go mod tidy, all modules
+	go mod tidy && go -C tools mod tidy && go -C bench mod tidy
 
 check: fmt-check build vet cross lint test race ## everything that CI asks for
 
 clean: ## remove what was built
 	rm -rf bin
 
-.PHONY: help build demo test race bench fmt fmt-check vet lint cross tidy check clean
+.PHONY: help build demo test race bench microbench fmt fmt-check vet lint cross tidy check clean
 .DEFAULT_GOAL := help

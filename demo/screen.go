@@ -86,12 +86,12 @@ func (s *screen) show(look func() view) (stop func()) {
 	return func() {
 		close(done)
 		<-ended
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if s.width != nil {
-			s.mu.Lock()
-			defer s.mu.Unlock()
 			s.write(showCursor)
-			s.drawn = 0 // what comes next goes below
 		}
+		s.out, s.width = io.Discard, nil // listeners stay, and have nothing more to say
 	}
 }
 

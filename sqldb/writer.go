@@ -16,6 +16,10 @@ import (
 // write lock is held.
 const maxGroup = 256
 
+// gap is how long the lock is left alone after a commit while another process
+// wants it: a little longer than its first pauses.
+const gap = 200 * time.Microsecond
+
 // Writer is the one writer that a process has for a SQLite file. Callers line
 // up; the first of them leads: it takes the write lock, runs what has gathered
 // meanwhile, each function behind a savepoint, commits once for all, and hands
@@ -276,7 +280,7 @@ func (w *Writer) begin(r *request) (*sql.Tx, error) {
 		if time.Since(w.contended) > 100*time.Millisecond {
 			w.contended = time.Time{}
 		} else {
-			time.Sleep(w.gap()) // leave the other process its turn
+			time.Sleep(gap) // leave the other process its turn
 		}
 	}
 	deadline := r.since.Add(w.opts.Wait)
@@ -307,10 +311,6 @@ func (w *Writer) begin(r *request) (*sql.Tx, error) {
 		}
 	}
 }
-
-// gap is how long the lock is left alone after a commit while another process
-// wants it: a little longer than its first pauses.
-func (w *Writer) gap() time.Duration { return 200 * time.Microsecond }
 
 // open begins a transaction on the writer's connection, which it opens first
 // if need be.

@@ -58,6 +58,7 @@ type Conn struct {
 	table  string
 	lease  int64 // seconds
 	keep   bool
+	texts  *texts
 	flow   flow
 	traits func(ctx context.Context) (driver.Traits, error)
 
@@ -112,10 +113,11 @@ func New(db *sqldb.DB, opts *Options) (*Conn, error) {
 	}
 	c.traits = func(context.Context) (driver.Traits, error) { return t, nil }
 	texts := newTexts(db.Dialect(), o.Table)
+	c.texts = texts
 	switch db.Dialect().Name {
 	case sqldb.SQLite:
 		t.TextOnly = false
-		c.flow = &sqliteFlow{db: db, texts: texts}
+		c.flow = newSQLiteFlow(db, texts)
 	case sqldb.MySQL:
 		m := &mysqlFlow{db: db, texts: texts, table: o.Table}
 		c.flow = m
@@ -126,7 +128,7 @@ func New(db *sqldb.DB, opts *Options) (*Conn, error) {
 			return t, err
 		}
 	case sqldb.Postgres:
-		c.flow = &pgsqlFlow{db: db, texts: texts}
+		c.flow = newPgsqlFlow(db, texts)
 	default:
 		return nil, fmt.Errorf("sqlqueue: the dialect %q is not known", db.Dialect().Name)
 	}

@@ -23,15 +23,15 @@ func HotPath(db *sqldb.DB, queue string, now int64) map[string]Statement {
 	switch f := c.flow.(type) {
 	case *sqliteFlow:
 		args := []any{queue, now, 10, queue, now, window, queue, old, window, 10}
-		all["peek"] = Statement{f.candidates(), args, []string{"jobs_spool_ready", "jobs_spool_due", "jobs_spool_lease"}}
-		all["reserve"] = Statement{f.reserveText(), append([]any{now}, args...), all["peek"].Indexes}
+		all["peek"] = Statement{f.peek, args, []string{"jobs_spool_ready", "jobs_spool_due", "jobs_spool_lease"}}
+		all["reserve"] = Statement{f.take, append([]any{now}, args...), all["peek"].Indexes}
 		all["delete"] = Statement{"DELETE FROM jobs WHERE id IN (?, ?, ?) AND attempts = ? AND reserved_at IS NOT NULL", []any{1, 2, 3, 1}, []string{"INTEGER PRIMARY KEY"}}
 	case *mysqlFlow:
 		query, args := f.candidateText(queue, now, old, 120)
 		all["candidates"] = Statement{query, args, []string{"jobs_spool_due"}}
 		all["delete"] = Statement{"DELETE FROM jobs WHERE id IN (?, ?, ?) AND attempts = ? AND reserved_at IS NOT NULL", []any{1, 2, 3, 1}, []string{"PRIMARY"}}
 	case *pgsqlFlow:
-		all["reserve"] = Statement{f.reserveText(), []any{queue, now, old, 10, window}, []string{"jobs_spool_ready", "jobs_spool_due", "jobs_spool_lease", "jobs_pkey"}}
+		all["reserve"] = Statement{f.take, []any{queue, now, old, 10, window}, []string{"jobs_spool_ready", "jobs_spool_due", "jobs_spool_lease", "jobs_pkey"}}
 	}
 	due, args := c.nextDueText(queue, now)
 	indexes := []string{"jobs_spool_due", "jobs_spool_lease"}

@@ -17,6 +17,27 @@ const smallintMax = 32767
 type pgsqlFlow struct {
 	db    *sqldb.DB
 	texts *texts
+	take  string // reserves jobs: queue, now, expired, max, window
+}
+
+// newPgsqlFlow writes the statement that locks candidates of each kind and
+// takes those with the lowest ids. Its condition on the queue is written as a
+// range and the order begins with it, so that only the index on (queue, id)
+// can serve it: the primary key would walk over every delayed and reserved row.
+func newPgsqlFlow(db *sqldb.DB, texts *texts) *pgsqlFlow {
+	t := texts.table
+	take := "WITH ready AS MATERIALIZED (SELECT id FROM " + t +
+		" WHERE queue >= $1 AND queue <= $1 AND reserved_at IS NULL AND available_at <= created_at AND available_at <= $2 ORDER BY queue, id LIMIT $4 FOR UPDATE SKIP LOCKED)," +
+		" due AS MATERIALIZED (SELECT id FROM " + t + " WHERE id = ANY(ARRAY(SELECT id FROM " + t +
+		" WHERE queue = $1 AND reserved_at IS NULL AND available_at > created_at AND available_at <= $2 ORDER BY available_at, id LIMIT $5))" +
+		" AND reserved_at IS NULL ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)," +
+		" late AS MATERIALIZED (SELECT id FROM " + t + " WHERE id = ANY(ARRAY(SELECT id FROM " + t +
+		" WHERE queue = $1 AND reserved_at IS NOT NULL AND reserved_at <= $3 ORDER BY reserved_at, id LIMIT $5))" +
+		" AND reserved_at <= $3 ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)" +
+		" UPDATE " + t + " SET reserved_at = $2, attempts = CASE WHEN attempts < 32767 THEN attempts + 1 ELSE attempts END" +
+		" WHERE id = ANY(ARRAY(SELECT id FROM (SELECT id FROM ready UNION ALL SELECT id FROM due UNION ALL SELECT id FROM late) AS c ORDER BY id LIMIT $4))" +
+		" RETURNING id, attempts, payload"
+	return &pgsqlFlow{db: db, texts: texts, take: take}
 }
 
 func (f *pgsqlFlow) insert(ctx context.Context, queue string, rows []row) ([]string, error) {
@@ -56,31 +77,12 @@ func (f *pgsqlFlow) insert(ctx context.Context, queue string, rows []row) ([]str
 	return ids, nil
 }
 
-// reserveText locks candidates of each kind and takes those with the lowest
-// ids. The condition on the queue is written as a range and the order begins
-// with it, so that only the index on (queue, id) can serve it: the primary key
-// would walk over every delayed and reserved row.
-func (f *pgsqlFlow) reserveText() string {
-	t := f.texts.table
-	return "WITH ready AS MATERIALIZED (SELECT id FROM " + t +
-		" WHERE queue >= $1 AND queue <= $1 AND reserved_at IS NULL AND available_at <= created_at AND available_at <= $2 ORDER BY queue, id LIMIT $4 FOR UPDATE SKIP LOCKED)," +
-		" due AS MATERIALIZED (SELECT id FROM " + t + " WHERE id = ANY(ARRAY(SELECT id FROM " + t +
-		" WHERE queue = $1 AND reserved_at IS NULL AND available_at > created_at AND available_at <= $2 ORDER BY available_at, id LIMIT $5))" +
-		" AND reserved_at IS NULL ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)," +
-		" late AS MATERIALIZED (SELECT id FROM " + t + " WHERE id = ANY(ARRAY(SELECT id FROM " + t +
-		" WHERE queue = $1 AND reserved_at IS NOT NULL AND reserved_at <= $3 ORDER BY reserved_at, id LIMIT $5))" +
-		" AND reserved_at <= $3 ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)" +
-		" UPDATE " + t + " SET reserved_at = $2, attempts = CASE WHEN attempts < 32767 THEN attempts + 1 ELSE attempts END" +
-		" WHERE id = ANY(ARRAY(SELECT id FROM (SELECT id FROM ready UNION ALL SELECT id FROM due UNION ALL SELECT id FROM late) AS c ORDER BY id LIMIT $4))" +
-		" RETURNING id, attempts, payload"
-}
-
 func (f *pgsqlFlow) reserve(ctx context.Context, queue string, now, expired int64, max int) ([]taken, error) {
 	ctx, cancel := moving(ctx)
 	defer cancel()
 	var ts []taken
 	err := f.db.Run(ctx, func(ctx context.Context, q sqldb.Querier) error {
-		rows, err := q.QueryContext(ctx, f.reserveText(), queue, now, expired, max, window)
+		rows, err := q.QueryContext(ctx, f.take, queue, now, expired, max, window)
 		if err != nil {
 			return err
 		}

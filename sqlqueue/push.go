@@ -83,7 +83,7 @@ func (c *Conn) insertTx(ctx context.Context, tx sqldb.Tx, queue string, rows []r
 	for _, r := range rows {
 		args = append(args, queue, r.available, r.created, string(r.body))
 	}
-	query := c.flowTexts().rows(len(rows))
+	query := c.texts.rows(len(rows))
 	if c.db.Dialect().Returning {
 		return tx.Column(ctx, c.db.Rebind(query+" RETURNING id"), args...)
 	}
@@ -101,8 +101,6 @@ func (c *Conn) insertTx(ctx context.Context, tx sqldb.Tx, queue string, rows []r
 	}
 	return sequence(first, step, len(rows)), nil
 }
-
-func (c *Conn) flowTexts() *texts { return newTexts(c.db.Dialect(), c.table) }
 
 // sequence are the ids that a multi-row insert was given.
 func sequence(first, step int64, n int) []string {

@@ -14,8 +14,23 @@ import (
 type sqliteFlow struct {
 	db    *sqldb.DB
 	texts *texts
+	peek  string // ids of jobs that can be reserved
+	take  string // reserves them
 
 	empty sync.Map // queue -> true: the last reserve found nothing
+}
+
+func newSQLiteFlow(db *sqldb.DB, texts *texts) *sqliteFlow {
+	t := texts.table
+	peek := "SELECT id FROM (" +
+		"SELECT id FROM (SELECT id FROM " + t + " WHERE " + isReady + " ORDER BY id LIMIT ?)" +
+		" UNION ALL SELECT id FROM (SELECT id FROM " + t + " WHERE " + isDue + " ORDER BY available_at, id LIMIT ?)" +
+		" UNION ALL SELECT id FROM (SELECT id FROM " + t + " WHERE " + isLate + " ORDER BY reserved_at, id LIMIT ?)" +
+		") ORDER BY id LIMIT ?"
+	return &sqliteFlow{
+		db: db, texts: texts, peek: peek,
+		take: "UPDATE " + t + " SET reserved_at = ?, attempts = attempts + 1 WHERE id IN (" + peek + ") RETURNING id, attempts, payload",
+	}
 }
 
 func (f *sqliteFlow) lister() *lister { return &lister{db: f.db, texts: f.texts, pad: true} }
@@ -54,28 +69,13 @@ func (f *sqliteFlow) insert(ctx context.Context, queue string, rows []row) ([]st
 	return ids, nil
 }
 
-// candidates picks ids of jobs that can be reserved.
-func (f *sqliteFlow) candidates() string {
-	t := f.texts.table
-	return "SELECT id FROM (" +
-		"SELECT id FROM (SELECT id FROM " + t + " WHERE " + isReady + " ORDER BY id LIMIT ?)" +
-		" UNION ALL SELECT id FROM (SELECT id FROM " + t + " WHERE " + isDue + " ORDER BY available_at, id LIMIT ?)" +
-		" UNION ALL SELECT id FROM (SELECT id FROM " + t + " WHERE " + isLate + " ORDER BY reserved_at, id LIMIT ?)" +
-		") ORDER BY id LIMIT ?"
-}
-
-// reserveText reserves them.
-func (f *sqliteFlow) reserveText() string {
-	return "UPDATE " + f.texts.table + " SET reserved_at = ?, attempts = attempts + 1 WHERE id IN (" + f.candidates() + ") RETURNING id, attempts, payload"
-}
-
 func (f *sqliteFlow) reserve(ctx context.Context, queue string, now, expired int64, max int) ([]taken, error) {
 	args := []any{queue, now, max, queue, now, window, queue, expired, window, max}
 	if _, idle := f.empty.Load(queue); idle {
 		// Look first, without the write lock.
 		args := []any{queue, now, 1, queue, now, 1, queue, expired, 1, 1}
 		var id int64
-		switch err := f.db.SQL().QueryRowContext(ctx, f.candidates(), args...).Scan(&id); err {
+		switch err := f.db.SQL().QueryRowContext(ctx, f.peek, args...).Scan(&id); err {
 		case nil:
 		case sql.ErrNoRows:
 			return nil, nil
@@ -86,7 +86,7 @@ func (f *sqliteFlow) reserve(ctx context.Context, queue string, now, expired int
 	var ts []taken
 	err := f.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		ts = nil
-		rows, err := f.db.On(tx).QueryContext(ctx, f.reserveText(), append([]any{now}, args...)...)
+		rows, err := f.db.On(tx).QueryContext(ctx, f.take, append([]any{now}, args...)...)
 		if err != nil {
 			return err
 		}

@@ -328,3 +328,23 @@ func TestOlderServersAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestLargestBodyOfAnyText has bodies as large as allowed that double when they
+// are escaped in a statement.
+func TestLargestBodyOfAnyText(t *testing.T) {
+	onEach(t, func(t *testing.T, db *sqldb.DB) {
+		create(t, db)
+		c := queue(t, db, nil)
+		for _, unit := range []string{`"`, `'`, `\`, "\n", "é", "🙂"} {
+			body := strings.Repeat(unit, c.Traits().MaxBody/len(unit))
+			push(t, c, driver.Message{Body: []byte(body)})
+			rs := reserve(t, c, 1)
+			if len(rs) != 1 || string(rs[0].Body) != body {
+				t.Fatalf("%d bytes of %q didn't come back", len(body), unit)
+			}
+			if err := c.Delete(t.Context(), rs); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -103,13 +103,13 @@ func (e *env) demoScreen(o demoOptions) *demo.Options {
 
 // terminal returns the terminal that a stream of the command line is, or nil.
 func terminal(stream io.Writer) *os.File {
-	if !isTerminal(stream) {
-		return nil
-	}
 	if c, ok := stream.(*checkedWriter); ok {
 		stream = c.w
 	}
-	return stream.(*os.File) //nolint:errcheck,forcetypeassert // what isTerminal has said
+	if f, ok := stream.(*os.File); ok && isTerminal(f) {
+		return f
+	}
+	return nil
 }
 
 // demoStore is where a demo keeps its jobs.

@@ -48,12 +48,28 @@ func measurements() []tries {
 // pause waits before a try: the idleness is what is measured.
 func (m tries) pause() { time.Sleep(m.least + rand.N(30*time.Millisecond)) }
 
-func report(t *testing.T, where string, m tries, took []time.Duration, bound time.Duration) {
+// latency is what one job waited for.
+type latency struct {
+	push  time.Duration // from before the dispatch to its end
+	start time.Duration // from before the dispatch to the start of the handler
+}
+
+// report logs the latencies and checks their median. To push and to reserve
+// are a commit each, which on a busy disk takes what it takes: that is added
+// to the bound as it was measured.
+func report(t *testing.T, where string, m tries, took []latency, bound time.Duration) {
 	t.Helper()
-	slices.Sort(took)
-	p50, p99 := took[len(took)/2], took[len(took)*99/100]
-	t.Logf("%s, %s: p50 %v, p99 %v, %d tries", where, m.name, p50.Round(time.Microsecond), p99.Round(time.Microsecond), len(took))
-	if p50 > bound {
+	push, start := make([]time.Duration, len(took)), make([]time.Duration, len(took))
+	for i, l := range took {
+		push[i], start[i] = l.push, l.start
+	}
+	slices.Sort(push)
+	slices.Sort(start)
+	p50, p99 := start[len(start)/2], start[len(start)*99/100]
+	commit := push[len(push)/2]
+	t.Logf("%s, %s: p50 %v, p99 %v, of which to push %v, %d tries", where, m.name,
+		p50.Round(time.Microsecond), p99.Round(time.Microsecond), commit.Round(time.Microsecond), len(took))
+	if bound += 3 * commit; p50 > bound {
 		t.Errorf("%s, %s: half of the jobs waited longer than %v for their handler, want at most %v", where, m.name, p50, bound)
 	}
 }
@@ -86,7 +102,7 @@ type local struct {
 	conn   *spool.Connection
 	mux    *spool.Mux
 	begun  chan time.Time // of each handler
-	took   [][]time.Duration
+	took   [][]latency
 }
 
 func newLocal(t *testing.T, kind string) *local {
@@ -112,7 +128,7 @@ func (l *local) measure(t *testing.T) {
 		}
 	})
 	for _, m := range measurements() {
-		took := make([]time.Duration, m.n)
+		took := make([]latency, m.n)
 		for i := range took {
 			m.pause()
 			before := time.Now()
@@ -120,9 +136,10 @@ func (l *local) measure(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			took[i].push = time.Since(before)
 			select {
 			case at := <-l.begun:
-				took[i] = at.Sub(before)
+				took[i].start = at.Sub(before)
 			case <-ctx.Done():
 				t.Errorf("%s: a job was never run", l.conn.Name)
 				return
@@ -165,6 +182,7 @@ func TestIdleLatencyInAnotherProcess(t *testing.T) {
 	type sent struct {
 		uuid string
 		at   time.Time
+		push time.Duration
 	}
 	all := map[string][][]sent{}
 	var mu sync.Mutex
@@ -181,7 +199,7 @@ func TestIdleLatencyInAnotherProcess(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					jobs = append(jobs, sent{ref.UUID, before})
+					jobs = append(jobs, sent{ref.UUID, before, time.Since(before)})
 				}
 				mu.Lock()
 				all[kind] = append(all[kind], jobs)
@@ -196,12 +214,12 @@ func TestIdleLatencyInAnotherProcess(t *testing.T) {
 			fleets[kind].stop()
 			runs := fleets[kind].history().runs
 			for i, m := range measurements() {
-				var took []time.Duration
+				var took []latency
 				for _, job := range all[kind][i] {
 					if len(runs[job.uuid]) != 1 {
 						t.Fatalf("job %s ran %d times", job.uuid, len(runs[job.uuid]))
 					}
-					took = append(took, time.Duration(runs[job.uuid][0].start-job.at.UnixNano()))
+					took = append(took, latency{job.push, time.Duration(runs[job.uuid][0].start - job.at.UnixNano())})
 				}
 				report(t, kind+", another process", m, took, otherProcess[kind])
 			}

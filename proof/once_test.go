@@ -41,7 +41,7 @@ func random(t *testing.T) *rand.Rand {
 		}
 	}
 	t.Logf("SPOOL_PROOF_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to be repeated, not to be secret
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // Two processes, and nothing goes wrong: every job runs exactly once.

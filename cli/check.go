@@ -41,6 +41,9 @@ func (e *env) bootChecks(ctx context.Context, connection string) error {
 	if err != nil {
 		return err
 	}
+	if err := conn.Ping(ctx); err != nil {
+		return err
+	}
 	advice, err := conn.Advise(ctx)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func failedCommand(e *env) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object for each job")
-	cmd.Flags().StringVar(&queue, "queue", "", "only those of this queue")
+	cmd.Flags().StringVar(&queue, "queue", "", "only those of this `QUEUE`")
 	return cmd
 }
 
@@ -129,8 +129,8 @@ first and forgotten after, so that nothing can be lost in between.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&all, "all", false, "every failed job")
-	f.StringVar(&queue, "queue", "", "every failed job of this queue")
-	f.StringSliceVar(&ranges, "range", nil, "every failed job numbered so, e.g. 1-5")
+	f.StringVar(&queue, "queue", "", "every failed job of this `QUEUE`")
+	f.StringSliceVar(&ranges, "range", nil, "every failed job whose row is in this `RANGE`, e.g. 1-5")
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
 		if len(ids) == 1 && ids[0] == "all" {
 			all, ids = true, nil
@@ -259,7 +259,7 @@ func flushCommand(e *env) *cobra.Command {
 			return e.flush(cmd, hours, "Failed jobs deleted: %d.")
 		},
 	}
-	cmd.Flags().IntVar(&hours, "hours", 0, "only those that failed that long ago")
+	cmd.Flags().IntVar(&hours, "hours", 0, "only those that failed so many `HOURS` ago, or earlier")
 	return cmd
 }
 
@@ -277,7 +277,7 @@ func pruneFailedCommand(e *env) *cobra.Command {
 			return e.flush(cmd, hours, "%d entries deleted.")
 		},
 	}
-	cmd.Flags().IntVar(&hours, "hours", 24, "those that failed that long ago")
+	cmd.Flags().IntVar(&hours, "hours", 24, "those that failed so many `HOURS` ago, or earlier")
 	return cmd
 }
 

@@ -54,7 +54,7 @@ func resumeCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "queue:resume [connection:]queue",
 		Short:   "End queue:pause",
-		Aliases: []string{"queue:continue"},
+		Aliases: []string{"queue:continue", "continue"},
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.pause(cmd, args, all, false, 0)

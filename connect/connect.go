@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -103,6 +104,16 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 	}
 	s.Client = spool.NewClient(s.Manager, nil)
 	return s, nil
+}
+
+// Load is [New] with the settings that this process finds: its environment, and
+// spool.yaml and .env in the current folder, as the command line does.
+func Load(opts *Options) (*Set, error) {
+	cfg, err := config.Load(&config.Options{Environ: os.Environ()})
+	if err != nil {
+		return nil, err
+	}
+	return New(cfg, opts)
 }
 
 // connectionNames returns the names of the queue connections, and behind them

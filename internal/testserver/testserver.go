@@ -22,9 +22,12 @@ var shared struct {
 	running []*server
 }
 
-// Main runs the tests of a binary, stops every server that they started, fails
-// the binary if goroutines are left over, and exits.
-func Main(m *testing.M, opts ...goleak.Option) {
+// Main is [Run] with the exit.
+func Main(m *testing.M, opts ...goleak.Option) { os.Exit(Run(m, opts...)) }
+
+// Run runs the tests of a binary, stops every server that they started, fails
+// the binary if goroutines are left over, and returns its exit code.
+func Run(m *testing.M, opts ...goleak.Option) int {
 	code := m.Run()
 	stopAll()
 	if code == 0 {
@@ -33,7 +36,7 @@ func Main(m *testing.M, opts ...goleak.Option) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // StartShared starts one server of every kind for a whole test run. It returns

@@ -1,0 +1,69 @@
+// Command quickstart is an application that queues work, and works it: see
+// README.md beside it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/cli"
+	"github.com/spoolq/spool/connect"
+)
+
+// SendWelcome mails a new user.
+type SendWelcome struct {
+	Email string `json:"email"`
+}
+
+// SendReminder mails a user who has not come back.
+type SendReminder struct {
+	Email string `json:"email"`
+}
+
+func sendWelcome(ctx context.Context, job SendWelcome) error {
+	if !strings.Contains(job.Email, "@") {
+		return spool.Fail(errors.New("not an address: " + job.Email)) // trying again won't help
+	}
+	fmt.Println("Welcome,", job.Email)
+	return nil
+}
+
+func sendReminder(ctx context.Context, job SendReminder) error {
+	fmt.Println("We miss you,", job.Email, "- attempt", spool.JobFrom(ctx).Attempt)
+	return nil
+}
+
+func signUp(ctx context.Context, email string) error {
+	set, err := connect.Load(&connect.Options{Mux: handlers()}) // the settings of the commands
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	if _, err = spool.Dispatch(ctx, set.Client, SendWelcome{email}); err == nil {
+		_, err = spool.Dispatch(ctx, set.Client, SendReminder{email}, spool.OnQueue("later"), spool.Delay(2*time.Second))
+	}
+	return set.Explain(err)
+}
+
+func handlers() *spool.Mux {
+	mux := spool.NewMux()
+	spool.Handle(mux, sendWelcome, spool.Tries(3), spool.Backoff(time.Second, 5*time.Second))
+	spool.Handle(mux, sendReminder, spool.Timeout(30*time.Second))
+	return mux
+}
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == "signup" {
+		if err := signUp(context.Background(), os.Args[2]); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	cli.Main(handlers())
+}

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"quickstart": main})
+}
+
+// TestQuickstart walks through README.md.
+func TestQuickstart(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -19,7 +20,7 @@ func TestConsole(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the documents' commands are for a Unix shell")
 	}
-	programs := build(t)
+	dir := build(t)
 	all, err := Blocks(root)
 	if err != nil {
 		t.Fatal(err)
@@ -31,21 +32,43 @@ func TestConsole(t *testing.T) {
 	for name, blocks := range documents {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			walk(t, programs, blocks)
+			walk(t, dir, blocks)
 		})
 	}
+}
+
+// programs is the folder of the programs that documents call, once built.
+var programs struct {
+	sync.Once
+	dir string
+	err error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if programs.dir != "" {
+		_ = os.RemoveAll(programs.dir)
+	}
+	os.Exit(code)
 }
 
 // build returns a folder with the programs that documents call.
 func build(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.Command("go", "build", "-o", dir, "./cmd/spool", "./examples/quickstart")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	programs.Do(func() {
+		if programs.dir, programs.err = os.MkdirTemp("", "doctest"); programs.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-o", programs.dir, "./cmd/spool", "./examples/quickstart")
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			programs.err = fmt.Errorf("%w\n%s", err, out)
+		}
+	})
+	if programs.err != nil {
+		t.Fatal(programs.err)
 	}
-	return dir
+	return programs.dir
 }
 
 var file = regexp.MustCompile(`^(?:#|//) ([a-z/-]+\.(?:yaml|go))\n`)

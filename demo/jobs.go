@@ -121,17 +121,16 @@ func (s *shop) push(ctx context.Context, r *run) error {
 		return nil
 	}
 	high, low := spool.OnQueue(High), spool.OnQueue(Low)
-	err := errors.Join(
-		dispatch(ctx, r, fate{runs: 1}, s.pieces(), low),
-		dispatch(ctx, r, fate{runs: 1}, s.reports(), low),
-		dispatch(ctx, r, fate{runs: 3}, []SyncStock{{"north"}}, low, spool.Tries(3), spool.Backoff(time.Second)),
-		dispatch(ctx, r, fate{runs: 1}, s.reminders(), high),
-		dispatch(ctx, r, fate{runs: 1, delay: s.delay}, []SendReminder{{Customer: 0}}, high, spool.Delay(s.delay)),
-		dispatch(ctx, r, fate{runs: 2, fails: 1}, []ChargeCard{{s.bad}}, high, spool.Tries(2), spool.Backoff(time.Second)),
-		dispatch(ctx, r, s.retried(r), []ChargeCard{{s.late}}, high, spool.Tries(1)),
-	)
+	d := &dispatcher{ctx: ctx, run: r}
+	dispatch(d, fate{runs: 1}, s.pieces(), low)
+	dispatch(d, fate{runs: 1}, s.reports(), low)
+	dispatch(d, fate{runs: 3}, []SyncStock{{"north"}}, low, spool.Tries(3), spool.Backoff(time.Second))
+	dispatch(d, fate{runs: 1}, s.reminders(), high)
+	dispatch(d, fate{runs: 1, delay: s.delay}, []SendReminder{{Customer: 0}}, high, spool.Delay(s.delay))
+	dispatch(d, fate{runs: 2, fails: 1}, []ChargeCard{{s.bad}}, high, spool.Tries(2), spool.Backoff(time.Second))
+	dispatch(d, s.retried(r), []ChargeCard{{s.late}}, high, spool.Tries(1))
 	r.books.allPushed()
-	return err
+	return d.err
 }
 
 // retried is the fate of the card that is declined at first: it fails, is
@@ -143,19 +142,26 @@ func (s *shop) retried(r *run) fate {
 	return fate{runs: 2, fails: 1, retry: func() { s.pay(s.late) }}
 }
 
+// dispatcher remembers the first error, and dispatches nothing after it.
+type dispatcher struct {
+	ctx context.Context // of push, which it doesn't outlive
+	run *run
+	err error
+}
+
 // dispatch pushes jobs of one type in bulk: few round trips for many jobs. A
 // single one would go out by spool.Dispatch.
-func dispatch[T any](ctx context.Context, r *run, f fate, jobs []T, opts ...spool.DispatchOption) error {
-	opts = append(opts, spool.OnConnection(r.conn.Name))
+func dispatch[T any](d *dispatcher, f fate, jobs []T, opts ...spool.DispatchOption) {
+	opts = append(opts, spool.OnConnection(d.run.conn.Name))
 	for some := range slices.Chunk(jobs, 1000) {
-		began := time.Now()
-		refs, err := spool.DispatchAll(ctx, r.client, some, opts...)
-		r.books.pushed(refs, f, began)
-		if err != nil {
-			return err
+		if d.err != nil {
+			return
 		}
+		began := time.Now()
+		var refs []spool.Ref
+		refs, d.err = spool.DispatchAll(d.ctx, d.run.client, some, opts...)
+		d.run.books.pushed(refs, f, began)
 	}
-	return nil
 }
 
 // shop is the small world in which the jobs make sense.

@@ -11,13 +11,14 @@ import (
 )
 
 // completeConnections completes the names of connections.
-func (e *env) completeConnections(_ *cobra.Command, done []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (e *env) completeConnections(_ *cobra.Command, done []string, start string) ([]string, cobra.ShellCompDirective) {
 	cfg, err := e.config()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	names := slices.Sorted(maps.Keys(cfg.Connections))
-	return slices.DeleteFunc(names, func(n string) bool { return slices.Contains(done, n) }), cobra.ShellCompDirectiveNoFileComp
+	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, start) || slices.Contains(done, n) })
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeConnection completes the name of the one connection that a command

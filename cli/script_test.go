@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -56,6 +57,11 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	caches, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	goCache, modCache, _ := strings.Cut(strings.TrimSpace(string(caches)), "\n")
 	testscript.Run(t, testscript.Params{
 		Deadline:            time.Now().Add(3 * time.Minute),
 		Dir:                 filepath.Join("testdata", dir),
@@ -72,6 +78,9 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 			env.Vars = append(env.Vars, vars...)
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("ROOT", root)
+			for name, value := range map[string]string{"GOCACHE": goCache, "GOMODCACHE": modCache, "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GONOSUMDB": "*"} {
+				env.Setenv(name, value)
+			}
 			env.Setenv("APP_ENV", "testing")
 			env.Setenv("REDIS_PREFIX", filepath.Base(env.WorkDir)+fmt.Sprint(time.Now().UnixNano())+":")
 			env.Defer(func() { killLeftOver(env.WorkDir) })

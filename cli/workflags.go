@@ -116,7 +116,7 @@ func (d *secondsFlag) Type() string { return "SECONDS" }
 // Set implements pflag.Value.
 func (d *secondsFlag) Set(s string) error {
 	v, err := time.ParseDuration(s)
-	if n, numErr := strconv.ParseFloat(s, 64); numErr == nil && n < 1e9 {
+	if n, numErr := strconv.ParseFloat(s, 64); numErr == nil && n >= 0 && n < 1e9 {
 		v, err = time.Duration(n*float64(time.Second)), nil
 	}
 	if err != nil || v < 0 {

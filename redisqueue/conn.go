@@ -76,6 +76,7 @@ type Conn struct {
 	lease    string   // seconds, as the scripts want it
 	requeue  string   // "1" if Reserve takes expired reservations back
 	tokens   []string // "1" for each job of a push
+	pushes   announcer
 	closing  context.Context
 	shutdown context.CancelFunc
 }

@@ -76,13 +76,17 @@ func (g glance) created() time.Time {
 	return time.Unix(n, 0)
 }
 
-func (g glance) entry(state driver.State, payload string) driver.Entry {
-	return driver.Entry{
-		State:    state,
-		Body:     []byte(payload),
-		Attempts: int(number(g.Attempts)),
-		Created:  g.created(),
+// entry makes an entry of a payload.
+func (l *Layout) entry(state driver.State, payload string) driver.Entry {
+	g := look(payload)
+	e := driver.Entry{State: state, Body: []byte(payload), Attempts: int(number(g.Attempts)), Created: g.created()}
+	if l.CountsNext {
+		e.Attempts = max(e.Attempts, 1)
+		if state != driver.Reserved {
+			e.Attempts-- // the next delivery has not been yet
+		}
 	}
+	return e
 }
 
 // List returns a page of up to max jobs (1,000 at most) in one state: pending
@@ -133,7 +137,7 @@ func (c *Conn) listPending(ctx context.Context, list string, from int64, max int
 	}
 	entries := make([]driver.Entry, len(payloads))
 	for i, p := range payloads {
-		entries[i] = look(p).entry(driver.Pending, p)
+		entries[i] = c.layout.entry(driver.Pending, p)
 	}
 	return entries, nil
 }
@@ -150,7 +154,7 @@ func (c *Conn) listSet(ctx context.Context, set string, state driver.State, from
 	}
 	entries := make([]driver.Entry, len(members))
 	for i, m := range members {
-		e := look(m.Member).entry(state, m.Member)
+		e := c.layout.entry(state, m.Member)
 		e.At = moment(m.Score)
 		e.Expired = state == driver.Reserved && !e.At.After(now)
 		entries[i] = e

@@ -23,6 +23,10 @@ type Layout struct {
 	// then.
 	Notify string
 
+	// CountsNext says that the number in a payload is that of its present or next
+	// delivery, 1 in a new job, rather than how many there were.
+	CountsNext bool
+
 	Scripts Scripts
 }
 
@@ -44,21 +48,77 @@ func Laravel() Layout {
 		Delayed:  ":delayed",
 		Reserved: ":reserved",
 		Notify:   ":notify",
-		Scripts: Scripts{
-			Push:    clockLua + pushLua,
-			Reserve: attemptsLua + clockLua + moveLua + reserveLua,
-			Release: clockLua + releaseLua,
-			Return:  clockLua + returnLua,
-			Extend:  clockLua + extendLua,
-			Rescue:  clockLua + moveLua + rescueLua,
-			Due:     clockLua + dueLua,
-		},
+		Scripts:  countedAtReserve(),
+	}
+}
+
+// The layouts of think-queue. None has a notify list or a prefix: what a worker
+// isn't told by a push through its own connection it finds by looking.
+
+// ThinkQueue1 returns the layout of think-queue 1.1 to 2.0 (profile tq1): the
+// keys of Laravel, but the number in a payload begins at 1 and rises when a job
+// is released or its lease runs out.
+func ThinkQueue1() Layout {
+	return Layout{
+		Name: "tq1", Before: "queues:", Delayed: ":delayed", Reserved: ":reserved",
+		CountsNext: true, Scripts: countedLater(),
+	}
+}
+
+// ThinkQueue3Legacy returns the layout of think-queue 3.0.2 to 3.0.4 (profile
+// tq3-legacy): the keys of tq1, attempts counted as Laravel does.
+func ThinkQueue3Legacy() Layout {
+	return Layout{
+		Name: "tq3-legacy", Before: "queues:", Delayed: ":delayed", Reserved: ":reserved",
+		Scripts: countedAtReserve(),
+	}
+}
+
+// ThinkQueue3 returns the layout of think-queue 3.0.5 and later (profile tq3):
+// the keys are in braces, {queues:NAME}, so that a cluster keeps them together.
+func ThinkQueue3() Layout {
+	return Layout{
+		Name: "tq3", Before: "{queues:", After: "}", Delayed: ":delayed", Reserved: ":reserved",
+		Scripts: countedAtReserve(),
+	}
+}
+
+// countedAtReserve are the scripts of layouts whose payload counts the
+// deliveries there were.
+func countedAtReserve() Scripts {
+	return Scripts{
+		Push:    clockLua + pushLua,
+		Reserve: attemptsLua + countedLua + clockLua + moveLua + reserveLua,
+		Release: uncountedLua + clockLua + releaseLua,
+		Return:  clockLua + returnLua,
+		Extend:  clockLua + extendLua,
+		Rescue:  uncountedLua + clockLua + moveLua + rescueLua,
+		Due:     clockLua + dueLua,
+	}
+}
+
+// countedLater are those of layouts whose payload says which delivery is next.
+func countedLater() Scripts {
+	return Scripts{
+		Push:    clockLua + pushLua,
+		Reserve: attemptsLua + countedLaterLua + clockLua + moveLua + reserveLua,
+		Release: attemptsLua + countedLaterLua + clockLua + releaseLua,
+		Return:  clockLua + returnLua,
+		Extend:  clockLua + extendLua,
+		Rescue:  attemptsLua + countedLaterLua + clockLua + moveLua + rescueLua,
+		Due:     clockLua + dueLua,
 	}
 }
 
 var (
 	//go:embed lua/attempts.lua
 	attemptsLua string
+	//go:embed lua/counted.lua
+	countedLua string
+	//go:embed lua/uncounted.lua
+	uncountedLua string
+	//go:embed lua/countedlater.lua
+	countedLaterLua string
 	//go:embed lua/clock.lua
 	clockLua string
 	//go:embed lua/move.lua

@@ -64,6 +64,9 @@ func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]s
 		} else {
 			err = c.pushReady(ctx, k, ms[:n], size)
 		}
+		if k.notify == "" {
+			c.pushes.announce()
+		}
 		if err != nil {
 			return ids, err
 		}

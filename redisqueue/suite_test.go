@@ -11,11 +11,19 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	t.Parallel()
+	for _, layout := range []Layout{Laravel(), ThinkQueue1(), ThinkQueue3Legacy(), ThinkQueue3()} {
+		t.Run(layout.Name, func(t *testing.T) {
+			t.Parallel()
+			conform(t, layout)
+		})
+	}
+}
+
+func conform(t *testing.T, layout Layout) {
 	addr := testserver.Redis(t)
 	prefix := "suite_" + rand.Text() + "_"
 	another := func(t *testing.T, keep bool) driver.Conn {
-		c, err := New(open(t, addr), &Options{Prefix: prefix, RetryAfter: driver.MinLease, KeepExpired: keep})
+		c, err := New(open(t, addr), &Options{Prefix: prefix, Layout: &layout, RetryAfter: driver.MinLease, KeepExpired: keep})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,6 +36,7 @@ func TestConformance(t *testing.T) {
 			Second:      func(t *testing.T) driver.Conn { return another(t, false) },
 			KeepExpired: func(t *testing.T) driver.Conn { return another(t, true) },
 			WakeWithin:  time.Second,
+			CountsNext:  layout.CountsNext,
 		}
 	})
 }

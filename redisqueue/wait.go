@@ -2,6 +2,7 @@ package redisqueue
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -13,9 +14,18 @@ import (
 // one that somebody delays meanwhile is due a second later at the earliest.
 const waitSlice = time.Second
 
+// Where the layout has no notify list, Wait looks for the pushes of others
+// itself: soon at first, then less and less often.
+const (
+	shortestLook = 5 * time.Millisecond
+	longestLook  = 250 * time.Millisecond
+)
+
 // Wait blocks until a push of any client is announced in the notify list of
 // one of the queues (it takes one element), a delayed or expired job is due,
-// max has passed, or ctx is done.
+// max has passed, or ctx is done. Where the layout has no such list, a push
+// through this connection ends it at once, and it finds those of others within
+// a quarter of a second.
 func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) error {
 	if err := c.check(ctx); err != nil {
 		return err
@@ -41,11 +51,16 @@ func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) err
 
 func (c *Conn) wait(ctx context.Context, queues []string, deadline time.Time) error {
 	lists, sets := c.watched(queues)
-	for {
-		block := min(time.Until(deadline), waitSlice)
+	slice := waitSlice
+	if len(lists) == 0 {
+		slice = shortestLook
+	}
+	for ; ; slice = min(2*slice, max(longestLook, slice)) {
+		block := min(time.Until(deadline), slice)
 		if block <= 0 {
 			return ctx.Err()
 		}
+		pushed := c.pushes.next() // before the look, so that none falls between
 		due, known, err := c.due(ctx, sets)
 		if err != nil {
 			return err
@@ -53,7 +68,7 @@ func (c *Conn) wait(ctx context.Context, queues []string, deadline time.Time) er
 		if known {
 			block = min(block, due)
 		}
-		woken, err := c.block(ctx, lists, block)
+		woken, err := c.block(ctx, lists, pushed, block)
 		if err != nil || woken {
 			return err
 		}
@@ -96,8 +111,9 @@ func (c *Conn) due(ctx context.Context, sets [][]string) (due time.Duration, kno
 	return due, known, nil
 }
 
-// block waits for an element in one of the lists and says whether it got one.
-func (c *Conn) block(ctx context.Context, lists []string, d time.Duration) (bool, error) {
+// block waits for an element in one of the lists and says whether it got one;
+// where there are none, for a push through this connection.
+func (c *Conn) block(ctx context.Context, lists []string, pushed <-chan struct{}, d time.Duration) (bool, error) {
 	if d <= 0 {
 		return false, ctx.Err()
 	}
@@ -107,6 +123,8 @@ func (c *Conn) block(ctx context.Context, lists []string, d time.Duration) (bool
 		select {
 		case <-t.C:
 			return false, nil
+		case <-pushed:
+			return true, nil
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
@@ -118,4 +136,29 @@ func (c *Conn) block(ctx context.Context, lists []string, d time.Duration) (bool
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// announcer wakes those who wait for pushes through the same connection. The
+// zero value is ready to use.
+type announcer struct {
+	mu sync.Mutex
+	ch chan struct{} // closed by the next push; nil if nobody waits
+}
+
+func (a *announcer) next() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ch == nil {
+		a.ch = make(chan struct{})
+	}
+	return a.ch
+}
+
+func (a *announcer) announce() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ch != nil {
+		close(a.ch)
+		a.ch = nil
+	}
 }

@@ -86,8 +86,12 @@ func (f *fixture) sample(data string) sample {
 // the attempts counted.
 func (f *fixture) shaped(shape func(id string, n int) string) sample {
 	id := rand.Text()
+	fresh := 0
+	if f.h.CountsNext {
+		fresh = 1
+	}
 	s := sample{
-		Message: driver.Message{ID: id, Body: []byte(shape(id, 0))},
+		Message: driver.Message{ID: id, Body: []byte(shape(id, fresh))},
 		counted: func(n int) []byte { return []byte(shape(id, n)) },
 	}
 	f.mu.Lock()
@@ -175,7 +179,11 @@ func (f *fixture) checkBody(body []byte, attempts int) error {
 	want := s.Body
 	if f.traits.CountsInBody {
 		want = s.counted(attempts)
-		if before := s.counted(attempts - 1); attempts > 0 && bytes.Equal(body, before) {
+		other := attempts - 1 // before the delivery
+		if f.h.CountsNext {
+			other = attempts + 1 // before the next one
+		}
+		if other >= 0 && bytes.Equal(body, s.counted(other)) {
 			return nil
 		}
 	}

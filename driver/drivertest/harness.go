@@ -53,6 +53,11 @@ type Harness struct {
 	// 2000. With -test.short a tenth of it.
 	Jobs int
 
+	// CountsNext says, where Traits.CountsInBody, that the number in a body is
+	// that of its present or next delivery, and so 1 in a new one (think-queue 1
+	// and 2), rather than how many there were.
+	CountsNext bool
+
 	// What the backend can't do and its documentation admits. Each of them
 	// skips cases, visibly.
 

@@ -1,7 +1,7 @@
 -- push.lua: store jobs some of which are delayed. (Jobs that are ready at once
 -- are pushed without a script, see push.go.)
 --
--- KEYS[1] ready list   KEYS[2] delayed set   KEYS[3] notify list
+-- KEYS[1] ready list   KEYS[2] delayed set   KEYS[3] notify list, if there is one
 -- ARGV[1...] pairs: seconds of delay (0: ready now), payload
 --
 -- Returns how many jobs are ready at once. A key of another type fails before
@@ -9,7 +9,7 @@
 
 redis.call('LLEN', KEYS[1])
 redis.call('ZCARD', KEYS[2])
-redis.call('LLEN', KEYS[3])
+if KEYS[3] then redis.call('LLEN', KEYS[3]) end
 local ready, tokens, scored = {}, {}, {}
 for i = 1, #ARGV, 2 do
   if tonumber(ARGV[i]) > 0 then
@@ -25,6 +25,6 @@ for i = 1, #scored, 1000 do
 end
 for i = 1, #ready, 1000 do
   redis.call('RPUSH', KEYS[1], unpack(ready, i, math.min(i + 999, #ready)))
-  redis.call('RPUSH', KEYS[3], unpack(tokens, i, math.min(i + 999, #tokens)))
+  if KEYS[3] then redis.call('RPUSH', KEYS[3], unpack(tokens, i, math.min(i + 999, #tokens))) end
 end
 return #ready

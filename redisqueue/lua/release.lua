@@ -1,4 +1,5 @@
--- release.lua: hand reservations back, the attempt counted.
+-- release.lua: hand reservations back, the attempt counted, if it is only now
+-- (counted.lua), by released.
 --
 -- KEYS[1] reserved set   KEYS[2] delayed set
 -- ARGV[1] seconds of delay   ARGV[2...] members of the reserved set
@@ -11,7 +12,7 @@ redis.call('ZCARD', KEYS[2])
 local at, lost = after(ARGV[1]), {}
 for i = 2, #ARGV do
   if redis.call('ZREM', KEYS[1], ARGV[i]) == 1 then
-    redis.call('ZADD', KEYS[2], at, ARGV[i])
+    redis.call('ZADD', KEYS[2], at, released and released(ARGV[i]) or ARGV[i])
   else
     lost[#lost + 1] = i - 2
   end

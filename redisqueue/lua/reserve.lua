@@ -1,6 +1,7 @@
--- reserve.lua: make due jobs ready, then take jobs and count the attempt.
+-- reserve.lua: make due jobs ready, then take jobs and count the attempt. What
+-- it counts by, take and expired, is the part in front (counted.lua).
 --
--- KEYS[1] ready list   KEYS[2] delayed set   KEYS[3] reserved set   KEYS[4] notify list
+-- KEYS[1] ready list   KEYS[2] delayed set   KEYS[3] reserved set   KEYS[4] notify list, if any
 -- ARGV[1] how many jobs at most
 -- ARGV[2] seconds of lease
 -- ARGV[3] how many due jobs to move at most, from each set
@@ -8,12 +9,12 @@
 -- ARGV[5] bytes after which no further job is taken
 --
 -- Returns member, mark, member, mark, ... : the members of the reserved set,
--- each with the mark of raise (attempts.lua). Everything that can fail comes
+-- each with its mark (attempts.lua). Everything that can fail comes
 -- before the first write, so no job can be taken and then lost.
 
 move(KEYS[2], KEYS[1], KEYS[4], ARGV[3])
 if ARGV[4] == '1' then
-  move(KEYS[3], KEYS[1], KEYS[4], ARGV[3])
+  move(KEYS[3], KEYS[1], KEYS[4], ARGV[3], expired)
 end
 
 local max, budget = tonumber(ARGV[1]), tonumber(ARGV[5])
@@ -23,7 +24,7 @@ while got < max and bytes < budget do
   local k = math.min(chunk, max - got)
   local jobs = redis.call('LRANGE', KEYS[1], got, got + k - 1)
   for i = 1, #jobs do
-    local member, mark = raise(jobs[i])
+    local member, mark = take(jobs[i])
     local at = 2 * (got + i)
     reply[at - 1], reply[at] = member, mark
     scored[at - 1], scored[at] = ends, member
@@ -36,7 +37,7 @@ while got < max and bytes < budget do
 end
 if got == 0 then return reply end
 
-local tokens = redis.call('LLEN', KEYS[4])
+local tokens = KEYS[4] and redis.call('LLEN', KEYS[4]) or 0
 redis.call('ZCARD', KEYS[3])
 redis.call('LTRIM', KEYS[1], got, -1)
 for i = 1, #scored, 1000 do

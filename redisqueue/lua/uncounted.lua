@@ -1,0 +1,3 @@
+-- uncounted.lua: counted.lua for scripts of such a layout that take no job.
+
+local expired, released

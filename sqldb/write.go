@@ -88,7 +88,7 @@ func (db *DB) transact(ctx context.Context, fn func(ctx context.Context, tx *sql
 	if err != nil {
 		return db.Fault(err) == Lost, err
 	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing; before, the first error counts
+	defer tx.Rollback()
 	if err := fn(ctx, tx); err != nil {
 		f := db.Fault(err)
 		return f == Conflict || f == Lost, err

@@ -73,24 +73,29 @@ func (l *lister) settleIn(ctx context.Context, q sqldb.Querier, ch change, item 
 func (l *lister) standing(ctx context.Context, q sqldb.Querier, items []fence) (map[int64]fence, error) {
 	held := make(map[int64]fence, len(items))
 	for chunk := range slices.Chunk(items, maxList) {
-		where, args := l.in(chunk)
-		rows, err := q.QueryContext(ctx, "SELECT id, attempts, reserved_at FROM "+l.texts.table+" WHERE "+where+" AND reserved_at IS NOT NULL"+l.texts.d.LockRows, args...)
-		if err != nil {
-			return nil, err
-		}
-		for rows.Next() {
-			var f fence
-			if err := rows.Scan(&f.id, &f.attempts, &f.at); err != nil {
-				rows.Close()
-				return nil, err
-			}
-			held[f.id] = f
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		if err := l.look(ctx, q, chunk, held); err != nil {
 			return nil, err
 		}
 	}
 	return held, nil
+}
+
+// look adds the rows of a chunk of items to held, locked.
+func (l *lister) look(ctx context.Context, q sqldb.Querier, chunk []fence, held map[int64]fence) error {
+	where, args := l.in(chunk)
+	rows, err := q.QueryContext(ctx, "SELECT id, attempts, reserved_at FROM "+l.texts.table+" WHERE "+where+" AND reserved_at IS NOT NULL"+l.texts.d.LockRows, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var f fence
+		if err := rows.Scan(&f.id, &f.attempts, &f.at); err != nil {
+			return err
+		}
+		held[f.id] = f
+	}
+	return rows.Err()
 }
 
 // all applies the change to every item, or returns errMissed.

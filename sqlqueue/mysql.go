@@ -78,21 +78,21 @@ func (f *mysqlFlow) attemptsType(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for rows.Next() {
-		values := make([]sql.RawBytes, len(names))
-		targets := make([]any, len(names))
-		for i := range values {
-			targets[i] = &values[i]
-		}
-		if err := rows.Scan(targets...); err != nil {
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
 			return "", err
 		}
-		return strings.ToLower(string(values[1])), nil
+		return "", fmt.Errorf("table %s has no column attempts: it is not a jobs table of Laravel 5.3 or later", f.table)
 	}
-	if err := rows.Err(); err != nil {
+	values := make([]sql.RawBytes, len(names)) // name, type, and more that differ between servers
+	targets := make([]any, len(names))
+	for i := range values {
+		targets[i] = &values[i]
+	}
+	if err := rows.Scan(targets...); err != nil {
 		return "", err
 	}
-	return "", fmt.Errorf("table %s has no column attempts: it is not a jobs table of Laravel 5.3 or later", f.table)
+	return strings.ToLower(string(values[1])), rows.Err()
 }
 
 // tooOld refuses servers without SKIP LOCKED: MySQL before 8.0.1 and MariaDB

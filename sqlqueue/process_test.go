@@ -291,7 +291,11 @@ func TestForeignWriterIsWaitedForAndThenNamed(t *testing.T) {
 		t.Errorf("Size while another program holds the lock: %+v, %v", s, err)
 	}
 
-	release := time.AfterFunc(200*time.Millisecond, func() { in.Close() })
+	release := time.AfterFunc(200*time.Millisecond, func() {
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	defer release.Stop()
 	if err := push(); err != nil {
 		t.Errorf("Push while the lock is given back: %v", err)

@@ -14,7 +14,7 @@ import (
 // Push stores the messages. On PostgreSQL and SQLite all of them or none; on
 // MySQL those of one statement (1,000, or as many as fit in a packet) together.
 func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]string, error) {
-	rows, err := c.accept(ctx, queue, ms)
+	rows, err := c.accept(ctx, ms)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]s
 }
 
 // accept checks the messages and turns them into rows.
-func (c *Conn) accept(ctx context.Context, queue string, ms []driver.Message) ([]row, error) {
+func (c *Conn) accept(ctx context.Context, ms []driver.Message) ([]row, error) {
 	if c.closed() {
 		return nil, driver.ErrClosed
 	}
@@ -49,7 +49,7 @@ func (c *Conn) accept(ctx context.Context, queue string, ms []driver.Message) ([
 // type that the package that opened the database knows (pgx.Tx for
 // PostgreSQL).
 func (c *Conn) PushTx(ctx context.Context, tx any, queue string, ms []driver.Message) ([]string, error) {
-	rows, err := c.accept(ctx, queue, ms)
+	rows, err := c.accept(ctx, ms)
 	if err != nil {
 		return nil, err
 	}

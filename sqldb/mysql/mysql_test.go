@@ -50,8 +50,8 @@ func TestOpenRefuses(t *testing.T) {
 		"user@tcp(127.0.0.1:1)/": "no database",
 	} {
 		if db, err := mysql.Open(dsn, nil); err == nil {
-			db.Close()
 			t.Errorf("%q: no error", dsn)
+			defer db.Close()
 		} else if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q does not say %q", dsn, err, want)
 		}

@@ -73,11 +73,12 @@ func describe(t *testing.T, db *sqldb.DB, table string) string {
 		},
 	}[db.Dialect().Name]
 	var b strings.Builder
-	for _, q := range queries {
+	read := func(q string) {
 		rows, err := db.SQL().QueryContext(t.Context(), q, table)
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer rows.Close()
 		for rows.Next() {
 			var c [5]string
 			if err := rows.Scan(&c[0], &c[1], &c[2], &c[3], &c[4]); err != nil {
@@ -88,7 +89,9 @@ func describe(t *testing.T, db *sqldb.DB, table string) string {
 		if err := rows.Err(); err != nil {
 			t.Fatal(err)
 		}
-		rows.Close()
+	}
+	for _, q := range queries {
+		read(q)
 	}
 	// MySQL 8 and MariaDB print some things differently.
 	s := regexp.MustCompile(`\b(tinyint|smallint|int|bigint)\(\d+\)`).ReplaceAllString(b.String(), "$1")

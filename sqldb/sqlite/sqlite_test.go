@@ -123,8 +123,8 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		db, err := sqlite.Open(c.path, c.opts)
 		if err == nil {
-			db.Close()
 			t.Errorf("%s: no error", c.name)
+			defer db.Close()
 		} else if !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %q does not say %q", c.name, err, c.want)
 		}

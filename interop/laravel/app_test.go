@@ -26,17 +26,18 @@ func TestMain(m *testing.M) { testserver.Main(m) }
 
 // application is the Laravel application with settings and a folder of its own.
 type application struct {
-	t      *testing.T
-	php    string
-	dir    string // .env, storage, migrations
-	report string // what its jobs write down
+	t       *testing.T
+	backend string
+	php     string
+	dir     string // .env, storage, migrations
+	report  string // what its jobs write down
 }
 
 // newApplication returns the application on a backend, with empty tables made
 // by its own migrations.
 func newApplication(t *testing.T, b backend) *application {
 	t.Helper()
-	a := &application{t: t, php: requirePHP(t, b.extensions), dir: t.TempDir()}
+	a := &application{t: t, backend: b.name, php: requirePHP(t, b.extensions), dir: t.TempDir()}
 	a.report = filepath.Join(a.dir, "report.jsonl")
 	env := map[string]string{
 		"APP_NAME": "Interop", "APP_KEY": "base64:c3Bvb2wtaW50ZXJvcC1wdWJsaWMtdGVzdC1rZXktMzI=",

@@ -26,7 +26,8 @@ func cells() []cell {
 	return []cell{
 		{"PHP pushes class jobs, Go runs them", func(t *testing.T, a *application) { goRuns(t, a, "class", classJob) }},
 		{"PHP pushes string jobs, Go runs them", func(t *testing.T, a *application) { goRuns(t, a, "string", stringJob) }},
-		{"Go pushes string jobs, PHP runs them", phpRuns},
+		{"Go pushes string jobs, PHP runs them", func(t *testing.T, a *application) { phpRuns(t, a, dispatch(t, a, named(stringJob, a.many()))) }},
+		{"Go pushes class jobs, PHP runs them", func(t *testing.T, a *application) { phpRuns(t, a, dispatch(t, a, commands(a.many()))) }},
 		{"failed in Go, listed and retried by PHP, run by Go", failedInGo},
 		{"failed in PHP, listed and retried by Spool, run by Go", failedInPHP},
 	}
@@ -45,12 +46,16 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// many is how many jobs a large run has.
-func many() int {
-	if testing.Short() {
-		return 100
+// many is how many jobs a large run has. The two backends that most
+// applications are on have the most.
+func (a *application) many() int {
+	switch {
+	case testing.Short():
+		return 50
+	case a.backend == "phpredis", a.backend == "mysql":
+		return 1000
 	}
-	return 1000
+	return 250
 }
 
 // seen collects the orders that a handler in Go was given.
@@ -94,32 +99,30 @@ func handling(name string, fn spool.HandlerFunc) *spool.Mux {
 }
 
 func goRuns(t *testing.T, a *application, kind, name string) {
-	a.push(kind, many())
+	a.push(kind, a.many())
 	var s seen
 	res := a.workGo(handling(name, s.handle(nil)))
-	if res.Failed != 0 || res.Processed != int64(many()) {
+	if res.Failed != 0 || res.Processed != int64(a.many()) {
 		t.Errorf("the worker ended with %+v", res)
 	}
-	s.are(t, samples(many()))
+	s.are(t, samples(a.many()))
 }
 
-// dispatch pushes orders from Go and returns their uuids.
-func dispatch(t *testing.T, a *application, name string, n int) []string {
+// dispatch pushes jobs from Go and returns their uuids.
+func dispatch[T any](t *testing.T, a *application, jobs []T) []string {
 	t.Helper()
-	client := a.spool(nil).Client
-	uuids := make([]string, n)
-	for i := range uuids {
-		ref, err := spool.Push(t.Context(), client, name, sample(i+1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		uuids[i] = ref.UUID
+	refs, err := spool.DispatchAll(t.Context(), a.spool(nil).Client, jobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uuids := make([]string, len(refs))
+	for i, r := range refs {
+		uuids[i] = r.UUID
 	}
 	return uuids
 }
 
-func phpRuns(t *testing.T, a *application) {
-	uuids := dispatch(t, a, stringJob, many())
+func phpRuns(t *testing.T, a *application, uuids []string) {
 	a.work()
 	got := map[string]report{}
 	for _, r := range a.reports() {
@@ -171,7 +174,7 @@ func failedInGo(t *testing.T, a *application) {
 }
 
 func failedInPHP(t *testing.T, a *application) {
-	uuids := dispatch(t, a, refusedJob, few)
+	uuids := dispatch(t, a, named(refusedJob, few))
 	a.work()
 	set := a.spool(nil)
 	store, err := set.Failed(t.Context())

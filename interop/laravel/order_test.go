@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+
+	"github.com/spoolq/spool/laravel"
 )
 
 // The names of the application's jobs.
@@ -62,6 +64,45 @@ func samples(n int) []order {
 		os[i] = sample(i + 1)
 	}
 	return os
+}
+
+// stringJobOf is an order as the data of a string job.
+type stringJobOf struct {
+	order
+	name string
+}
+
+func (j stringJobOf) JobName() string { return j.name }
+
+// named are string jobs 1 to n of that name.
+func named(name string, n int) []stringJobOf {
+	jobs := make([]stringJobOf, n)
+	for i := range jobs {
+		jobs[i] = stringJobOf{sample(i + 1), name}
+	}
+	return jobs
+}
+
+// commands are class jobs 1 to n.
+func commands(n int) []*laravel.Command {
+	jobs := make([]*laravel.Command, n)
+	for i := range jobs {
+		jobs[i] = sample(i + 1).command()
+	}
+	return jobs
+}
+
+// command is the order as an object of the PHP class, each property with its
+// visibility.
+func (o order) command() *laravel.Command {
+	var lines []any
+	for _, l := range o.Lines {
+		lines = append(lines, map[string]any{"sku": l.SKU, "qty": l.Qty, "price": l.Price, "tags": l.Tags})
+	}
+	return laravel.NewCommand(classJob,
+		laravel.Public("id", o.ID), laravel.Protected("customer", o.Customer), laravel.Private("total", o.Total),
+		laravel.Public("paid", o.Paid), laravel.Protected("note", o.Note), laravel.Private("big", o.Big),
+		laravel.Protected("lines", lines), laravel.Private("limits", map[string]any{"min": o.Limits.Min, "max": o.Limits.Max}))
 }
 
 // parse reads data that PHP wrote; it must be an order and nothing else.

@@ -88,6 +88,9 @@ const pushTimeout = time.Minute
 
 // push stores one message. Concurrent pushes to one queue go out together.
 func (c *Connection) push(ctx context.Context, queue string, m driver.Message) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", wrap("push", c.Name, queue, err)
+	}
 	if err := c.conn.Traits().Check([]driver.Message{m}); err != nil {
 		return "", wrap("push", c.Name, queue, err)
 	}

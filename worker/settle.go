@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/spoolq/spool"
@@ -84,8 +85,10 @@ func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Durat
 			w.lost(ctx, t, runtime)
 			return false
 		}
-		w.o.Logger.Warn("the end of a job could not be stored", "job", t.job.DisplayName(), "uuid", t.job.UUID,
-			"queue", t.res.Queue, "end", a.String(), "tries", n, "error", err)
+		if also, ok := w.unstored.now(); ok {
+			w.o.Logger.Warn("the end of a job could not be stored", "job", t.job.DisplayName(), "uuid", t.job.UUID,
+				"queue", t.res.Queue, "end", a.String(), "tries", n, "more", also, "error", err)
+		}
 		// A return must not be repeated blindly: with its attempt given back the
 		// next delivery may look exactly like this one.
 		if a == giveBack || errors.Is(err, driver.ErrClosed) || !w.pause(ctx, retryDelay(n)) {
@@ -94,6 +97,25 @@ func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Durat
 		}
 		unknown = true
 	}
+}
+
+// throttle lets a warning through once a second, and counts the others.
+type throttle struct {
+	mu      sync.Mutex
+	last    time.Time
+	skipped int
+}
+
+// now says whether to warn, and how many warnings were left out since the last.
+func (t *throttle) now() (skipped int, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Since(t.last) < time.Second {
+		t.skipped++
+		return 0, false
+	}
+	skipped, t.skipped, t.last = t.skipped, 0, time.Now()
+	return skipped, true
 }
 
 // pause waits for d; false if the worker is to stop at once.

@@ -46,6 +46,7 @@ type Worker struct {
 	unknown   bounces
 	kept      bounces
 	thrown    bounces // exceptions by job, where no cache counts them
+	unstored  throttle
 	runners   sync.WaitGroup
 	life      context.Context // of the jobs; set by Run
 }

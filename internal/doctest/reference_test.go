@@ -114,3 +114,53 @@ func TestCommandsParse(t *testing.T) {
 		}
 	}
 }
+
+// TestReadmesAgree compares the README with its translations: the same code,
+// comments aside, and the same headings, tables and lists in the same places.
+func TestReadmesAgree(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, "README.*.md"))
+	if err != nil || len(paths) == 0 {
+		t.Fatal("no translations", err)
+	}
+	want := skeleton(read(t, filepath.Join(root, "README.md")))
+	for _, path := range paths {
+		got := skeleton(read(t, path))
+		for i := range max(len(got), len(want)) {
+			a, b := "nothing", "nothing"
+			if i < len(got) {
+				a = got[i]
+			}
+			if i < len(want) {
+				b = want[i]
+			}
+			if a != b {
+				t.Errorf("%s: has %q where README.md has %q", filepath.Base(path), a, b)
+				break
+			}
+		}
+	}
+}
+
+// skeleton returns what a translation leaves as it is: lines of code without
+// their comments, and the mark of every other kind of line but prose.
+func skeleton(text string) []string {
+	var lines []string
+	code := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \n")
+		mark, _, _ := strings.Cut(line, " ")
+		switch {
+		case strings.HasPrefix(line, "```"):
+			code = !code
+			lines = append(lines, line)
+		case code:
+			line, _, _ = strings.Cut(line, " # ")
+			lines = append(lines, strings.TrimRight(line, " "))
+		case strings.HasPrefix(line, "|"):
+			lines = append(lines, strings.Repeat("|", strings.Count(line, "|")))
+		case strings.HasPrefix(line, "#"), mark == "*":
+			lines = append(lines, mark)
+		}
+	}
+	return lines
+}

@@ -1,13 +1,16 @@
 // Package doctest reads the code blocks of the documentation, so that tests can
-// hold them to what they say. Its own tests cover the Go blocks, the links and
-// the make targets; those of packages cli and config use [Commands] and
-// [Blocks] for commands and settings.
+// hold them to what they say. Its own tests cover the Go blocks, the calls of
+// spool, the links and the make targets, the reference of commands and the
+// translations of the README.
 //
 // The convention for Go blocks: one that begins with a package clause must pass
 // go vet as it stands. Any other is a fragment, whose lines must be found one
 // after the other, indentation aside, in an example of the repository
 // (example*_test.go, or a program below examples/), so that a test has compiled
 // it. A line that says only "…" or "// …" stands for lines left out.
+//
+// The convention for shell blocks: one marked console is run, and prints what
+// it shows (see TestConsole). In others calls of spool are only parsed.
 package doctest
 
 import (
@@ -123,7 +126,9 @@ func commandsOf(b Block) []Command {
 		number++
 		line = strings.TrimSpace(line)
 		if typed == "" {
-			first = number
+			if first = number; b.Lang == "console" && !strings.HasPrefix(line, "$ ") {
+				continue // output
+			}
 		}
 		part, continued := strings.CutSuffix(line, `\`)
 		typed += part

@@ -65,7 +65,7 @@ type failedLine struct {
 func (e *env) listFailed(ctx context.Context, store failed.Store, f failed.Filter, asJSON bool) error {
 	none := true
 	for cursor := ""; ; {
-		recs, next, err := store.List(ctx, f, cursor, 100)
+		recs, next, err := store.List(ctx, f, cursor, listPage)
 		if err != nil {
 			return err
 		}

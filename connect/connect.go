@@ -186,7 +186,13 @@ func (s *Set) Failed(ctx context.Context) (failed.Store, error) {
 	case "null":
 		return nil, nil //nolint:nilnil // nothing is recorded, and that is no error
 	case "file":
-		return failed.NewFile(f.Path, &failed.FileOptions{Limit: f.Limit, Location: zone}), nil
+		o := &failed.FileOptions{Limit: f.Limit, Location: zone}
+		if s.Config.Laravel.Major > 0 { // PHP writes the file too, under this lock
+			if o.Lock, err = s.Cache(ctx); err != nil {
+				return nil, fmt.Errorf("cache, whose lock guards the file: %w", err)
+			}
+		}
+		return failed.NewFile(f.Path, o), nil
 	}
 	db, err := s.Database(ctx, f.Database)
 	if err != nil {

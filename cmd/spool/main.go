@@ -4,6 +4,10 @@
 // brings its own handlers.
 package main
 
-import "github.com/spoolq/spool/cli"
+import (
+	_ "time/tzdata" // app.timezone, on machines without a database of zones
+
+	"github.com/spoolq/spool/cli"
+)
 
 func main() { cli.Main(nil) }

@@ -83,8 +83,12 @@ func (w *Worker) idle(ctx context.Context, queues []string, begun, lastFound tim
 	switch {
 	case len(queues) == 0: // paused, down or vetoed: look again soon
 		w.sleep(ctx, w.freed, min(w.o.Sleep, time.Second), begun)
-	case w.o.StopWhenEmpty && running > 0: // what runs may push more
-		w.sleep(ctx, w.freed, time.Second, begun)
+	case w.o.StopWhenEmpty:
+		// What runs may push more; what has ended since the look has nothing to
+		// wait for.
+		if running > 0 {
+			w.sleep(ctx, w.freed, time.Second, begun)
+		}
 	default:
 		w.waitForJobs(ctx, queues, begun, lastFound)
 	}
@@ -148,12 +152,16 @@ func (w *Worker) start(t *task, since time.Time) {
 // sleep waits for d, for wake (nil: never), for the end of ctx, or for the end
 // of MaxTime.
 func (w *Worker) sleep(ctx context.Context, wake <-chan struct{}, d time.Duration, begun time.Time) {
-	timer := time.NewTimer(w.bound(d, begun))
-	defer timer.Stop()
+	if d = w.bound(d, begun); w.timer == nil {
+		w.timer = time.NewTimer(d)
+	} else {
+		w.timer.Reset(d)
+	}
+	defer w.timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-wake:
-	case <-timer.C:
+	case <-w.timer.C:
 	}
 }
 
@@ -170,7 +178,11 @@ func (w *Worker) bound(d time.Duration, begun time.Time) time.Duration {
 func (w *Worker) waitForJobs(ctx context.Context, queues []string, begun, lastFound time.Time) {
 	d := w.bound(w.o.Sleep, begun)
 	if w.o.StopWhenEmptyFor > 0 {
-		d = max(min(d, w.o.StopWhenEmptyFor-time.Since(lastFound)), time.Millisecond)
+		left := w.o.StopWhenEmptyFor - time.Since(lastFound)
+		if left <= 0 { // only what runs keeps the worker here
+			left = time.Second
+		}
+		d = min(d, left)
 	}
 	waiter, ok := w.drv.(driver.Waiter)
 	if !ok {

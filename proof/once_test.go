@@ -13,14 +13,15 @@ import (
 )
 
 // jobs is how many jobs the large runs have.
-func jobs() int {
+func jobs(t *testing.T) int {
+	t.Helper()
 	if testing.Short() {
 		return 2_000
 	}
-	return 20_000
+	return 20_000 * scale(t)
 }
 
-// scale is how much larger than usual the random runs are.
+// scale is how much larger than usual the large runs are.
 func scale(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(cmp.Or(os.Getenv("SPOOL_PROOF_SCALE"), "1"))
@@ -28,6 +29,12 @@ func scale(t *testing.T) int {
 		t.Fatalf("SPOOL_PROOF_SCALE must be a whole number from 1")
 	}
 	return n
+}
+
+// bound is how long a large run may take before something is wrong.
+func bound(t *testing.T) time.Duration {
+	t.Helper()
+	return time.Duration(scale(t)) * time.Minute
 }
 
 // random returns random numbers whose seed is logged.
@@ -52,8 +59,8 @@ func TestTwoWorkersRunEachJobOnce(t *testing.T) {
 			s := p.use(t)
 			f := newFleet(t, program{Place: p, Concurrency: 50})
 			f.startReady(2)
-			uuids := s.dispatch(t, make([]Work, jobs()))
-			s.awaitEmpty(t, time.Minute)
+			uuids := s.dispatch(t, make([]Work, jobs(t)))
+			s.awaitEmpty(t, bound(t))
 			f.stop()
 			h := f.history()
 			h.once(t, uuids)
@@ -77,7 +84,7 @@ func TestKilledWorkers(t *testing.T) {
 			p := newPlace(t, kind, 5*time.Second)
 			s := p.use(t)
 			f := newFleet(t, program{Place: p, Concurrency: 50})
-			work := mixedWork(rnd, jobs()*scale(t))
+			work := mixedWork(rnd, jobs(t))
 			running := f.startReady(2)
 			uuids := s.dispatch(t, work)
 			kills := 8 * scale(t)
@@ -87,7 +94,7 @@ func TestKilledWorkers(t *testing.T) {
 				f.kill(running[i])
 				running[i] = f.start()
 			}
-			s.awaitEmpty(t, time.Minute)
+			s.awaitEmpty(t, bound(t))
 			f.stop()
 			h := f.history()
 			h.known(t, uuids)

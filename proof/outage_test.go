@@ -23,7 +23,7 @@ func TestServerCut(t *testing.T) {
 			s := p.use(t)
 			f := newFleet(t, program{Place: p, Concurrency: 20})
 			rnd := random(t)
-			work := make([]Work, jobs()/4)
+			work := make([]Work, jobs(t)/4)
 			for i := range work {
 				work[i].Take = time.Duration(rnd.Int64N(int64(50 * time.Millisecond)))
 			}
@@ -41,7 +41,7 @@ func TestServerCut(t *testing.T) {
 				time.Sleep(outage)
 				server.Start()
 			}
-			s.awaitEmpty(t, time.Minute)
+			s.awaitEmpty(t, bound(t))
 			for _, w := range workers {
 				if !w.alive() {
 					t.Errorf("worker %d has not survived", w.cmd.Process.Pid)

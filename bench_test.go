@@ -124,4 +124,3 @@ func TestAllocationsOfADispatch(t *testing.T) {
 }
 
 const mostAllocs = 30
-

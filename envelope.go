@@ -234,7 +234,9 @@ func (p *Payload) field(key string, v []byte, l *legacyKeys) (err error) {
 	case "displayName":
 		p.DisplayName, err = text(v)
 	case "job":
-		p.Job, err = text(v)
+		if p.Job = p.DisplayName; !isText(v, p.Job) { // mostly the same: one string will do
+			p.Job, err = text(v)
+		}
 	case "data":
 		p.Data = v
 	case "id":
@@ -276,7 +278,7 @@ func truthy(v []byte) bool {
 // text reads a string, or a number as its text; null is "".
 func text(v []byte) (string, error) {
 	switch {
-	case string(v) == "null":
+	case v[0] == 'n':
 		return "", nil
 	case v[0] == '"':
 		if !containsEscape(v) {
@@ -291,6 +293,11 @@ func text(v []byte) (string, error) {
 	return "", fmt.Errorf("want a string, have %.40s", v)
 }
 
+// isText says whether v is the plain JSON string of s.
+func isText(v []byte, s string) bool {
+	return len(v) == len(s)+2 && v[0] == '"' && string(v[1:len(v)-1]) == s && !containsEscape(v)
+}
+
 func containsEscape(v []byte) bool {
 	for _, c := range v {
 		if c == '\\' {
@@ -303,6 +310,10 @@ func containsEscape(v []byte) bool {
 // number reads an integer, also as a float (cjson) or text, and passes it to
 // set; null is nothing.
 func number(v []byte, set func(int64)) (ok bool, err error) {
+	if n, plain := digits(v); plain {
+		set(n)
+		return true, nil
+	}
 	s, err := text(v)
 	if err != nil || s == "" {
 		return false, err
@@ -317,6 +328,20 @@ func number(v []byte, set func(int64)) (ok bool, err error) {
 	}
 	set(n)
 	return true, nil
+}
+
+// digits reads the usual form of a number.
+func digits(v []byte) (n int64, ok bool) {
+	if len(v) == 0 || len(v) > 18 {
+		return 0, false
+	}
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n, true
 }
 
 // waits reads a backoff: a number of seconds, text such as "1,5,10", or a list.

@@ -110,6 +110,9 @@ type jobKey struct{}
 
 // JobFrom returns the job that ctx belongs to, or nil outside of a handler.
 func JobFrom(ctx context.Context) *Job {
+	if c, ok := ctx.(interface{ Job() *Job }); ok { // a worker's own context
+		return c.Job()
+	}
 	j, _ := ctx.Value(jobKey{}).(*Job)
 	return j
 }

@@ -32,10 +32,11 @@ func (w *Worker) work(life context.Context) {
 func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
 	p, err := w.conn.Format.Decode(t.res.Body)
 	t.started = time.Now()
-	t.adopt(&spool.Job{
+	t.own = spool.Job{
 		ID: t.res.ID, Queue: t.res.Queue, Connection: w.conn.Name,
 		Attempt: max(t.res.Attempts, 1), Body: t.res.Body, Payload: p,
-	})
+	}
+	t.adopt(&t.own)
 	if err != nil {
 		w.unreadable(life, t, err)
 		return false
@@ -67,15 +68,13 @@ func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
 
 // run runs the handler and judges how it ended.
 func (w *Worker) run(life context.Context, t *task) (abandoned bool) {
-	ctx, cancel := context.WithCancelCause(life)
-	t.run(cancel)
 	timeout := *t.policy.Timeout
-	job := timedContext{Context: spool.WithJob(ctx, t.job)}
+	t.ctx.task, t.ctx.life = t, life
 	if timeout > 0 {
-		job.deadline = t.started.Add(timeout)
+		t.ctx.deadline = t.started.Add(timeout)
 		w.keep.running(t, timeout)
 	}
-	stack, err := call(job, t)
+	stack, err := call(&t.ctx, t)
 	runtime := time.Since(t.started)
 	cause, abandoned := t.returned()
 	if abandoned {
@@ -180,22 +179,4 @@ func waited(t *task) time.Duration {
 // timedOut is called when a task's timeout has just ended its handler.
 func (w *Worker) timedOut(t *task) {
 	spool.Emit(context.Background(), w.conn.Events(), spool.JobTimedOut{Job: t.job, Timeout: *t.policy.Timeout})
-}
-
-// timedContext shows a job's deadline; the keeper is what ends it.
-type timedContext struct {
-	context.Context
-	deadline time.Time
-}
-
-// Deadline implements context.Context.
-func (c timedContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
-
-// Err implements context.Context: a timeout reads as one.
-func (c timedContext) Err() error {
-	err := c.Context.Err()
-	if err != nil && errors.Is(context.Cause(c.Context), ErrTimeout) {
-		return context.DeadlineExceeded
-	}
-	return err
 }

@@ -15,6 +15,7 @@ type end struct {
 	res    driver.Reservation
 	action action // remove, release or giveBack
 	delay  time.Duration
+	stored bool // store's own
 }
 
 // maxSettle bounds how many ends are stored in one call, and settleTimeout
@@ -29,35 +30,37 @@ const (
 func (w *Worker) store(ctx context.Context, ends []end) ([]struct{}, []error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	type group struct {
-		action action
-		delay  time.Duration
-	}
-	members := make(map[group][]int, 2)
-	for i, e := range ends {
-		g := group{e.action, e.delay}
-		members[g] = append(members[g], i)
-	}
 	errs := make([]error, len(ends))
-	for g, at := range members {
-		rs := make([]driver.Reservation, len(at))
-		for n, i := range at {
-			rs[n] = ends[i].res
+	rs := make([]driver.Reservation, 0, len(ends))
+	at := make([]int, 0, len(ends))
+	for i := range ends {
+		if ends[i].stored {
+			continue
 		}
-		var err error
-		switch g.action {
-		case remove:
-			err = w.drv.Delete(ctx, rs)
-		case release:
-			err = w.drv.Release(ctx, rs, g.delay)
-		case giveBack:
-			err = w.giveBack(ctx, rs, g.delay)
+		rs, at = rs[:0], at[:0]
+		for j := i; j < len(ends); j++ {
+			if e := &ends[j]; !e.stored && e.action == ends[i].action && e.delay == ends[i].delay {
+				rs, at, e.stored = append(rs, e.res), append(at, j), true
+			}
 		}
-		for n, i := range at {
-			errs[i] = driver.ItemError(err, n)
+		err := w.storeAlike(ctx, rs, ends[i].action, ends[i].delay)
+		for n, j := range at {
+			errs[j] = driver.ItemError(err, n)
 		}
 	}
 	return make([]struct{}, len(ends)), errs
+}
+
+// storeAlike stores the same end of several jobs.
+func (w *Worker) storeAlike(ctx context.Context, rs []driver.Reservation, a action, delay time.Duration) error {
+	switch a {
+	case remove:
+		return w.drv.Delete(ctx, rs)
+	case release:
+		return w.drv.Release(ctx, rs, delay)
+	default:
+		return w.giveBack(ctx, rs, delay)
+	}
 }
 
 // giveBack returns jobs with their attempts as before, where the backend can.
@@ -75,7 +78,7 @@ func (w *Worker) giveBack(ctx context.Context, rs []driver.Reservation, delay ti
 func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Duration, runtime time.Duration) bool {
 	unknown := false
 	for n := 1; ; n++ {
-		_, err := w.ends.Do(ctx, end{t.res, a, delay})
+		_, err := w.ends.Do(ctx, end{res: t.res, action: a, delay: delay})
 		switch {
 		case err == nil, unknown && errors.Is(err, driver.ErrLost):
 			// Lost after an attempt with unknown outcome: that attempt did it.

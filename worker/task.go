@@ -12,7 +12,9 @@ import (
 // task is a job in hand, from its reservation until its end is stored.
 type task struct {
 	res     driver.Reservation
-	job     *spool.Job // set before the keeper may speak of it, see run
+	job     *spool.Job // own, or nil until the body was decoded
+	own     spool.Job
+	ctx     jobContext // of the handler
 	handler *spool.Handler
 	policy  spool.Policy
 	started time.Time
@@ -26,7 +28,7 @@ type task struct {
 	stuckAt  time.Time // when a cancelled handler counts as stuck
 
 	mu     sync.Mutex
-	cancel context.CancelCauseFunc // nil unless the handler runs
+	cancel context.CancelCauseFunc // nil until somebody may wait for the handler's context
 	cause  error                   // the first reason to cancel
 	done   bool                    // the handler has returned
 	// abandoned is set when the handler was given up: its slot was replaced
@@ -66,17 +68,6 @@ func (t *task) name() string {
 	return t.job.DisplayName()
 }
 
-// run hands the task its handler's cancel function. A task that was ended
-// before it ran is cancelled at once.
-func (t *task) run(cancel context.CancelCauseFunc) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.cancel = cancel
-	if t.cause != nil {
-		cancel(t.cause)
-	}
-}
-
 // returned ends the time in which the handler can be cancelled, and tells
 // whether it was and whether it had been given up.
 func (t *task) returned() (cause error, abandoned bool) {
@@ -98,4 +89,11 @@ func (t *task) abandon() bool {
 	}
 	t.abandoned = true
 	return true
+}
+
+// identity is what counters of the job are kept under: its uuid, or, where its
+// producer gave none, what its store calls it, which may change when it is
+// released.
+func (t *task) identity() string {
+	return or(t.job.UUID, t.job.Connection+":"+t.job.Queue+":"+t.job.ID)
 }

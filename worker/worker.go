@@ -34,6 +34,7 @@ type Worker struct {
 	tasks chan *task
 	freed chan struct{} // a slot has become free
 	abort chan struct{} // stop at once
+	timer *time.Timer   // of the loop's sleep
 	once  sync.Once     // closes abort
 
 	free      atomic.Int64 // slots without a job

@@ -6,6 +6,7 @@ package gather
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -13,10 +14,15 @@ import (
 type Gather[T, R any] struct {
 	flush func(ctx context.Context, items []T) ([]R, []error)
 	max   int
+	calls sync.Pool // of *call[T, R], between their uses
 
 	mu      sync.Mutex
 	busy    bool
 	waiting []*call[T, R]
+
+	// The leader's, kept for the next one.
+	batch []*call[T, R]
+	items []T
 }
 
 type call[T, R any] struct {
@@ -24,93 +30,92 @@ type call[T, R any] struct {
 	item T
 	res  R
 	err  error
-	done chan struct{}
-	lead bool // this caller has to flush
+	done chan bool // true: this caller has to flush; false: it has been done
 }
 
 // New returns a Gather that hands at most max items at a time to flush, one
-// flush at a time. flush returns one result and one error per item. Its
-// context is not cancelled with any caller's.
+// flush at a time. flush returns one result and one error per item, and must
+// not keep items. Its context is not cancelled with any caller's.
 func New[T, R any](max int, flush func(ctx context.Context, items []T) ([]R, []error)) *Gather[T, R] {
-	return &Gather[T, R]{flush: flush, max: max}
+	g := &Gather[T, R]{flush: flush, max: max}
+	g.calls.New = func() any { return &call[T, R]{done: make(chan bool, 1)} }
+	return g
 }
 
 // Do flushes item, alone or with others, and returns its own result. If ctx
 // ends before its flush has begun, it returns ctx's error and the item is not
 // flushed; once begun, Do waits for the outcome.
 func (g *Gather[T, R]) Do(ctx context.Context, item T) (R, error) {
-	c := &call[T, R]{ctx: ctx, item: item}
+	c := g.calls.Get().(*call[T, R]) //nolint:errcheck,forcetypeassert // the pool holds only these
+	c.ctx, c.item = ctx, item
 	g.mu.Lock()
+	lead := !g.busy
 	if g.busy {
-		c.done = make(chan struct{})
 		g.waiting = append(g.waiting, c)
-		g.mu.Unlock()
-		if !g.await(c) {
-			return c.res, c.err
-		}
-	} else {
-		g.busy = true
-		g.mu.Unlock()
 	}
-	// Only the leader gets here. Its own call goes first, then those that wait.
-	g.lead(c)
-	return c.res, c.err
+	g.busy = true
+	g.mu.Unlock()
+	if lead || g.await(c) {
+		// Only the leader gets here. Its own call goes first, then those that wait.
+		g.lead(c)
+	}
+	res, err := c.res, c.err
+	*c = call[T, R]{done: c.done}
+	g.calls.Put(c)
+	return res, err
 }
 
 // await blocks until c was flushed by another caller, gave up, or is told to
 // lead; it returns true in the last case.
 func (g *Gather[T, R]) await(c *call[T, R]) (lead bool) {
 	select {
-	case <-c.done:
+	case lead = <-c.done:
+		return lead
 	case <-c.ctx.Done():
-		g.mu.Lock()
-		for i, w := range g.waiting {
-			if w == c {
-				g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
-				g.mu.Unlock()
-				c.err = c.ctx.Err()
-				return false
-			}
-		}
-		g.mu.Unlock()
-		<-c.done // its flush has begun, or it was just told to lead
 	}
-	return c.lead
+	g.mu.Lock()
+	for i, w := range g.waiting {
+		if w == c {
+			g.waiting = slices.Delete(g.waiting, i, i+1)
+			g.mu.Unlock()
+			c.err = c.ctx.Err()
+			return false
+		}
+	}
+	g.mu.Unlock()
+	return <-c.done // its flush has begun, or it was just told to lead
 }
 
 // lead flushes c together with whoever waits, then hands the lead to the
 // first of those that came meanwhile.
 func (g *Gather[T, R]) lead(c *call[T, R]) {
 	g.mu.Lock()
-	batch := append([]*call[T, R]{c}, g.take(g.max-1)...)
+	n := min(g.max-1, len(g.waiting))
+	g.batch = append(append(g.batch[:0], c), g.waiting[:n]...)
+	g.waiting = slices.Delete(g.waiting, 0, n)
 	g.mu.Unlock()
 
-	items := make([]T, len(batch))
-	for i, b := range batch {
-		items[i] = b.item
+	g.items = g.items[:0]
+	for _, b := range g.batch {
+		g.items = append(g.items, b.item)
 	}
-	results, errs := g.flush(context.WithoutCancel(c.ctx), items)
-	for i, b := range batch {
+	results, errs := g.flush(context.WithoutCancel(c.ctx), g.items)
+	for i, b := range g.batch {
 		b.res, b.err = results[i], errs[i]
 		if b != c {
-			close(b.done)
+			b.done <- false // from here on b is its caller's, who may use it again
 		}
 	}
+	clear(g.items)
+	clear(g.batch)
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if next := g.take(1); len(next) == 1 {
-		next[0].lead = true
-		close(next[0].done)
+	if len(g.waiting) > 0 {
+		next := g.waiting[0]
+		g.waiting = slices.Delete(g.waiting, 0, 1)
+		next.done <- true
 	} else {
 		g.busy = false
 	}
-}
-
-// take removes up to n waiting calls. The caller holds the lock.
-func (g *Gather[T, R]) take(n int) []*call[T, R] {
-	n = min(n, len(g.waiting))
-	taken := append([]*call[T, R](nil), g.waiting[:n]...)
-	g.waiting = append(g.waiting[:0], g.waiting[n:]...)
-	return taken
 }

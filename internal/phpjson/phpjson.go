@@ -9,8 +9,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"unicode/utf8"
 )
 
 // ErrText is returned for text that isn't valid UTF-8 and so would not come
@@ -67,90 +65,4 @@ func AppendString(dst []byte, s string) ([]byte, error) {
 		return append(dst, '"'), nil
 	}
 	return Append(dst, s)
-}
-
-// Fields calls fn with each key of the JSON object b, the offset of its value
-// and the bytes of the value, which share b's memory. It returns an error if b
-// is not valid JSON or not an object; fn's error ends the walk.
-func Fields(b []byte, fn func(key string, at int, value []byte) error) error {
-	if !json.Valid(b) {
-		var v any
-		return fmt.Errorf("not JSON: %w", json.Unmarshal(b, &v))
-	}
-	if !utf8.Valid(b) {
-		return errors.New("not JSON: it is not UTF-8")
-	}
-	i := skipSpace(b, 0)
-	if b[i] != '{' {
-		return errors.New("JSON, but not an object")
-	}
-	i = skipSpace(b, i+1)
-	for b[i] != '}' {
-		end := stringEnd(b, i)
-		key, err := unquote(b[i:end])
-		if err != nil {
-			return err
-		}
-		i = skipSpace(b, skipSpace(b, end)+1) // past the colon
-		end = valueEnd(b, i)
-		if err := fn(key, i, b[i:end:end]); err != nil {
-			return err
-		}
-		if i = skipSpace(b, end); b[i] == ',' {
-			i = skipSpace(b, i+1)
-		}
-	}
-	return nil
-}
-
-// unquote decodes a JSON string, quotes included.
-func unquote(b []byte) (string, error) {
-	if in := b[1 : len(b)-1]; bytes.IndexByte(in, '\\') < 0 {
-		return string(in), nil
-	}
-	var s string
-	err := json.Unmarshal(b, &s)
-	return s, err
-}
-
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
-		i++
-	}
-	return i
-}
-
-// stringEnd returns the index after the string that begins at i. b is valid.
-func stringEnd(b []byte, i int) int {
-	for i++; b[i] != '"'; i++ {
-		if b[i] == '\\' {
-			i++
-		}
-	}
-	return i + 1
-}
-
-// valueEnd returns the index after the value that begins at i. b is valid.
-func valueEnd(b []byte, i int) int {
-	switch b[i] {
-	case '"':
-		return stringEnd(b, i)
-	case '{', '[':
-		for depth := 0; ; i++ {
-			switch b[i] {
-			case '"':
-				i = stringEnd(b, i) - 1
-			case '{', '[':
-				depth++
-			case '}', ']':
-				if depth--; depth == 0 {
-					return i + 1
-				}
-			}
-		}
-	}
-	for i < len(b) && b[i] != ',' && b[i] != '}' && b[i] != ']' && b[i] > ' ' {
-		i++
-	}
-	return i
 }

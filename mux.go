@@ -36,6 +36,9 @@ type Mux struct {
 	handlers map[string]*Handler
 	wrap     []Middleware
 	fallback func(name string) *Handler
+
+	resolve func(name string) string
+	full    map[string]*Handler // by resolved name; nil without resolve
 }
 
 // NewMux returns an empty Mux.
@@ -96,16 +99,44 @@ func (m *Mux) Fallback(find func(name string) *Handler) { m.fallback = find }
 
 // Lookup returns the handler for jobs of that name, or nil.
 func (m *Mux) Lookup(name string) *Handler {
-	if h := m.handlers[name]; h != nil || m.fallback == nil {
+	h := m.handlers[name]
+	full := name
+	if h == nil && m.resolve != nil {
+		full = m.resolve(name)
+		h = m.full[full]
+	}
+	if h != nil || m.fallback == nil {
 		return h
 	}
-	h := m.fallback(name)
+	if h = m.fallback(name); h == nil && full != name {
+		h = m.fallback(full)
+	}
 	if h == nil || len(m.wrap) == 0 {
 		return h
 	}
 	around := *h
 	around.Run = wrapped(h.Run, m.wrap)
 	return &around
+}
+
+// For returns m as jobs of a format are looked up in it: where a job has several
+// names (see [NameResolver]), its handler is found by any of them. It panics if
+// two handlers are registered for the same job.
+func (m *Mux) For(f Format) *Mux {
+	r, ok := f.(NameResolver)
+	if !ok {
+		return m
+	}
+	c := *m
+	c.resolve, c.full = r.ResolveName, make(map[string]*Handler, len(m.handlers))
+	for _, name := range m.Names() {
+		full, h := c.resolve(name), m.handlers[name]
+		if other := c.full[full]; other != nil && other != h {
+			panic(fmt.Sprintf("spool: two handlers for %q: %q and %q mean the same job on this connection", full, other.Name, name))
+		}
+		c.full[full] = h
+	}
+	return &c
 }
 
 // Names returns the names and aliases that have a handler, sorted.

@@ -9,7 +9,9 @@ import (
 
 // Draft is a job about to be stored: what a [Format] encodes.
 type Draft struct {
-	UUID string // random UUID v4; the job's identity for its whole life, retries included
+	// UUID is random, version 4: the job's identity for its whole life, retries
+	// included. Encode may replace it where the payload has another identity.
+	UUID string
 	ID   string // 32 random letters and digits; stored only where CountsInBody
 	Name string // the job's name, as handlers are looked up by
 	// DisplayName is what people see; empty means Name up to an "@".
@@ -60,12 +62,21 @@ type Format interface {
 	// Encode returns the body of a new job.
 	Encode(d *Draft) ([]byte, error)
 	// Decode reads a stored body. The Payload may share body's memory. An error
-	// means that the body is no job at all: it is set aside, never retried.
+	// means that the body is no job at all: it is set aside, never retried. Only
+	// one that wraps [ErrNotHere] may come with a Payload: what is known of the
+	// job.
 	Decode(body []byte) (*Payload, error)
 	// Retry returns body made ready for a new life: attempts 0 where it counts
 	// them, and a retryUntil that has passed moved into the future by its
 	// original span. All other bytes stay as they are.
 	Retry(body []byte, now time.Time) ([]byte, error)
+}
+
+// NameResolver is implemented by formats in which a job has several names.
+type NameResolver interface {
+	// ResolveName returns the full form of a job's name. Names with the same full
+	// form mean the same handler.
+	ResolveName(name string) string
 }
 
 // NewUUID returns a random UUID (version 4).

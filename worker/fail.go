@@ -59,9 +59,9 @@ func (w *Worker) keeps(ctx context.Context, t *task, cause error) (time.Duration
 	if !kept || w.o.MaxKeeps == 0 {
 		return 0, false
 	}
-	n := w.kept.add(t.job.UUID)
+	n := w.kept.add(t.identity())
 	if w.o.Signals != nil {
-		if c, err := w.o.Signals.Increment(ctx, keptKey(t.job.UUID), 1, 7*24*time.Hour); err == nil {
+		if c, err := w.o.Signals.Increment(ctx, keptKey(t.identity()), 1, 7*24*time.Hour); err == nil {
 			n = int(c)
 		}
 	}
@@ -74,11 +74,11 @@ func (w *Worker) keeps(ctx context.Context, t *task, cause error) (time.Duration
 
 // forget drops the counters of a job that has come to its end.
 func (w *Worker) forget(ctx context.Context, t *task) {
-	w.kept.forget(t.job.UUID)
-	w.thrown.forget(t.job.UUID)
-	w.unknown.forget(t.job.UUID)
+	w.kept.forget(t.identity())
+	w.thrown.forget(t.identity())
+	w.unknown.forget(or(t.job.UUID, t.job.Name))
 	if w.o.Signals != nil && t.policy.MaxExceptions > 0 {
-		_ = w.o.Signals.Forget(ctx, w.o.Keys.Exceptions(t.job.UUID)) // it expires by itself
+		_ = w.o.Signals.Forget(ctx, w.o.Keys.Exceptions(t.identity())) // it expires by itself
 	}
 }
 
@@ -116,14 +116,15 @@ func (w *Worker) record(ctx context.Context, t *task, exception string, runtime 
 		w.lost(ctx, t, runtime)
 		return false
 	}
-	if _, err := w.o.Failed.Log(wctx, rec); err != nil {
+	id, err := w.o.Failed.Log(wctx, rec)
+	if err != nil {
 		return w.unrecorded(ctx, t, err, runtime)
 	}
 	if w.settle(ctx, t, remove, 0, runtime) {
 		return true
 	}
 	// Lost between the two steps: its next holder decides, so the record goes.
-	if _, err := w.o.Failed.Forget(ctx, rec.UUID); err != nil {
+	if _, err := w.o.Failed.Forget(ctx, id); err != nil {
 		w.o.Logger.Warn("the record of a job that was lost could not be removed", "uuid", rec.UUID, "error", err)
 	}
 	return false
@@ -167,8 +168,8 @@ func (w *Worker) unrecorded(ctx context.Context, t *task, err error, runtime tim
 // this worker can't read.
 func (w *Worker) unreadable(ctx context.Context, t *task, cause error) {
 	if errors.Is(cause, spool.ErrNotHere) {
-		t.job.Name = "unreadable"
-		w.unhandled(ctx, t)
+		t.job.Name = or(t.job.Name, "unreadable")
+		w.unhandled(ctx, t, cause)
 		return
 	}
 	w.o.Logger.Error("this is no job: it was set aside", "queue", t.res.Queue, "id", t.res.ID, "bytes", len(t.res.Body), "reason", cause)

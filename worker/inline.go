@@ -21,6 +21,7 @@ func Inline(connection string, mux *spool.Mux, format spool.Format, events *spoo
 	if opts != nil {
 		o = *opts
 	}
+	mux = mux.For(format)
 	fallback := o.Policy.Or(spool.Policy{Timeout: new(time.Duration(0))})
 	return func(ctx context.Context, queue string, body []byte) error {
 		p, err := format.Decode(body)

@@ -37,19 +37,19 @@ func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
 		Attempt: max(t.res.Attempts, 1), Body: t.res.Body, Payload: p,
 	}
 	t.adopt(&t.own)
+	if p != nil {
+		t.job.UUID, t.job.Name = p.UUID, p.Name
+		t.job.ID = or(t.job.ID, p.ID)
+	}
 	if err != nil {
 		w.unreadable(life, t, err)
 		return false
-	}
-	t.job.UUID, t.job.Name = p.UUID, p.Name
-	if t.job.ID == "" {
-		t.job.ID = p.ID
 	}
 	events := w.conn.Events()
 	spool.Emit(life, events, spool.JobPopped{Job: t.job})
 	if t.handler = w.mux.Lookup(p.Name); t.handler == nil {
 		if !w.o.FailUnknown {
-			w.unhandled(life, t)
+			w.unhandled(life, t, ErrUnknownJob)
 			return false
 		}
 		t.handler = &spool.Handler{Name: p.Name, Run: func(context.Context, *spool.Job) error {
@@ -129,12 +129,12 @@ func (w *Worker) exceptions(ctx context.Context, t *task, e ending) int {
 		return 0
 	}
 	if w.o.Signals == nil {
-		return w.thrown.add(t.job.UUID)
+		return w.thrown.add(t.identity())
 	}
-	n, err := w.o.Signals.Increment(ctx, w.o.Keys.Exceptions(t.job.UUID), 1, 24*time.Hour)
+	n, err := w.o.Signals.Increment(ctx, w.o.Keys.Exceptions(t.identity()), 1, 24*time.Hour)
 	if err != nil {
 		w.o.Logger.Warn("exceptions of a job cannot be counted in the cache; counting in this process", "uuid", t.job.UUID, "error", err)
-		return w.thrown.add(t.job.UUID)
+		return w.thrown.add(t.identity())
 	}
 	return int(n)
 }

@@ -143,12 +143,12 @@ func (w *Worker) lost(ctx context.Context, t *task, runtime time.Duration) {
 }
 
 // unhandled puts back a job that another worker may know.
-func (w *Worker) unhandled(ctx context.Context, t *task) {
-	n := w.unknown.add(t.job.UUID)
+func (w *Worker) unhandled(ctx context.Context, t *task, why error) {
+	n := w.unknown.add(or(t.job.UUID, t.job.Name))
 	delay := unknownDelay(n)
 	if n == 1 {
-		w.o.Logger.Warn("no handler for this job: it was put back for another worker",
-			"name", t.job.Name, "uuid", t.job.UUID, "queue", t.res.Queue, "delay", delay)
+		w.o.Logger.Warn("this job can't be run here: it was put back for another worker",
+			"name", t.job.Name, "uuid", t.job.UUID, "queue", t.res.Queue, "delay", delay, "reason", why)
 	}
 	if w.settle(ctx, t, giveBack, delay, 0) {
 		spool.Emit(ctx, w.conn.Events(), spool.JobUnhandled{Job: t.job, Delay: delay})

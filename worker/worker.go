@@ -64,7 +64,7 @@ type Result struct {
 // may be nil.
 func New(conn *spool.Connection, mux *spool.Mux, opts *Options) *Worker {
 	w := &Worker{
-		conn: conn, drv: conn.Driver(), mux: mux, o: opts.withDefaults(conn),
+		conn: conn, drv: conn.Driver(), mux: mux.For(conn.Format), o: opts.withDefaults(conn),
 		freed: make(chan struct{}, 1), abort: make(chan struct{}),
 	}
 	w.tasks = make(chan *task, w.o.Concurrency)

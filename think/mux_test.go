@@ -34,7 +34,7 @@ func TestHandlersByEveryName(t *testing.T) {
 		`Report@daily`: `app\job\Report@daily`, `app\job\Report@daily`: `app\job\Report@daily`,
 		`Index/Job1`: `index/Job1`, `app\index\job\Job1@fire`: `index/Job1`, `app\job\Legacy`: `index/Job1`,
 		`Other@x`: "fallback",
-		`Report`: "", `SendMail@other`: "", `Index/Job2`: "",
+		`Report`:  "", `SendMail@other`: "", `Index/Job2`: "",
 	} {
 		got := ""
 		if h := m.Lookup(name); h != nil {

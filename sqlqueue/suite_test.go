@@ -92,6 +92,7 @@ func harness(t *testing.T, db *sqldb.DB, second func() (*sqldb.DB, error)) drive
 }
 
 func TestSQLite(t *testing.T) {
+	t.Parallel() // it mostly waits
 	drivertest.Run(t, func(t *testing.T) drivertest.Harness {
 		file := filepath.Join(t.TempDir(), "queue.db")
 		open := func() (*sqldb.DB, error) { return sqlite.Open(file, nil) }
@@ -101,6 +102,7 @@ func TestSQLite(t *testing.T) {
 }
 
 func TestMySQL(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dsn := testserver.MySQL(t)
 	drivertest.Run(t, func(t *testing.T) drivertest.Harness {
 		open := func() (*sqldb.DB, error) { return mysql.Open(dsn, nil) }
@@ -110,6 +112,7 @@ func TestMySQL(t *testing.T) {
 }
 
 func TestPostgres(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dsn := testserver.Postgres(t)
 	drivertest.Run(t, func(t *testing.T) drivertest.Harness {
 		open := func() (*sqldb.DB, error) { return postgres.Open(dsn, nil) }

@@ -113,13 +113,16 @@ type Conn interface {
 	Delete(ctx context.Context, rs []Reservation) error
 
 	// Release makes the jobs available again after delay, attempts kept.
-	// ErrLost as for Delete. A released job goes behind those already waiting.
+	// ErrLost as for Delete. A released job goes behind those already waiting,
+	// unless the backend orders by age and its documentation says so.
 	Release(ctx context.Context, rs []Reservation, delay time.Duration) error
 
 	// Traits returns the fixed facts of this connection.
 	Traits() Traits
 
 	// Close releases the connection and unblocks waiters within a second. It
-	// is idempotent and doesn't touch reservations: they expire.
+	// is idempotent and doesn't touch reservations: they expire, unless the
+	// backend ties them to the connection, takes them back at once, and its
+	// documentation says so.
 	Close() error
 }

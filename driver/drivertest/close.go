@@ -16,7 +16,7 @@ func closeCases() []testCase {
 		{name: "close is idempotent", run: closeTwice},
 		{name: "close unblocks waiters", needs: []capability{storage, waits}, run: closeUnblocks},
 		{name: "close leaves jobs in the store", needs: []capability{storage, second}, run: closeLeavesJobs},
-		{name: "close leaves reservations alone", needs: []capability{storage, second, leases}, slow: true, run: closeLeavesReservations},
+		{name: "close leaves reservations alone", needs: []capability{storage, second, leases, outlive}, slow: true, run: closeLeavesReservations},
 	}
 }
 

@@ -64,6 +64,8 @@ type Harness struct {
 	BestEffortFencing bool // a late holder may delete the job of another (SQS)
 	Unordered         bool // jobs pushed in order may arrive in another (SQS standard queues)
 	Discards          bool // nothing is stored at all (null)
+	OldestFirst       bool // a released job goes before those pushed after it (beanstalkd)
+	LeasesEndOnClose  bool // closing a connection makes what it holds available at once (beanstalkd)
 }
 
 // Tx is a way to begin a transaction.

@@ -82,6 +82,8 @@ const (
 	leases       capability = "leases"  // reservations expire
 	fencing      capability = "fencing"
 	order        capability = "order"
+	backOfQueue  capability = "back-of-queue"  // released jobs go behind those that wait
+	outlive      capability = "outlives-close" // reservations outlive their connection
 	second       capability = "second-connection"
 	bodyLimit    capability = "body-limit"
 	textLimit    capability = "text-limit"
@@ -104,7 +106,7 @@ const (
 )
 
 var capabilities = []capability{
-	storage, leases, fencing, order, second, bodyLimit, textLimit, delayLimit, binary, freeBodies, keepsExpired,
+	storage, leases, fencing, order, backOfQueue, outlive, second, bodyLimit, textLimit, delayLimit, binary, freeBodies, keepsExpired,
 	txs, txDeletes, waits, extends, returns, sizes, lists, listsQueues, clears, rescues, pings, advises,
 }
 
@@ -126,6 +128,8 @@ func missingCapabilities(t *testing.T, h Harness) (map[capability]string, error)
 	lacks(leases, traits.Lease == 0, "reservations don't expire")
 	lacks(fencing, h.BestEffortFencing, "fencing is best effort")
 	lacks(order, h.Unordered, "order is best effort")
+	lacks(backOfQueue, h.Unordered || h.OldestFirst, "a released job goes where its age puts it")
+	lacks(outlive, h.LeasesEndOnClose, "closing a connection ends its reservations")
 	lacks(second, h.Second == nil, "the store lives inside one connection")
 	lacks(bodyLimit, traits.MaxBody == 0, "bodies of any size are accepted")
 	lacks(textLimit, !traits.TextOnly, "bodies needn't be text")

@@ -21,7 +21,7 @@ func settleCases() []testCase {
 		{name: "one bad item doesn't fail its batch-mates", needs: fenced, run: badItem},
 		{name: "many jobs are settled in one call", needs: stored, run: settleMany},
 		{name: "jobs of several queues are settled in one call", needs: stored, run: settleAcrossQueues},
-		{name: "a released job goes behind those that wait", needs: []capability{storage, order}, run: releaseGoesBehind},
+		{name: "a released job goes behind those that wait", needs: []capability{storage, backOfQueue}, run: releaseGoesBehind},
 		{name: "attempts are counted over releases", needs: stored, run: attemptsOverReleases},
 	}
 }

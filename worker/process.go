@@ -42,6 +42,7 @@ func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
 		t.job.ID = or(t.job.ID, p.ID)
 	}
 	if err != nil {
+		t.job.Name = or(t.job.Name, "(not a job)")
 		w.unreadable(life, t, err)
 		return false
 	}

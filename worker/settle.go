@@ -142,9 +142,19 @@ func (w *Worker) lost(ctx context.Context, t *task, runtime time.Duration) {
 	spool.Emit(ctx, w.conn.Events(), spool.JobLost{Job: t.job, Runtime: runtime})
 }
 
+// unknownKey counts in the cache how often a job was met without a handler.
+func unknownKey(uuid string) string { return "spool:unknown:" + uuid }
+
 // unhandled puts back a job that another worker may know.
 func (w *Worker) unhandled(ctx context.Context, t *task, why error) {
 	n := w.unknown.add(or(t.job.UUID, t.job.Name))
+	if w.o.Signals != nil && t.job.UUID != "" {
+		// Counted for all processes, or a child of queue:listen, which meets each
+		// job once, would always begin with a second.
+		if met, err := w.o.Signals.Increment(ctx, unknownKey(t.job.UUID), 1, 10*time.Minute); err == nil {
+			n = int(met)
+		}
+	}
 	delay := unknownDelay(n)
 	if n == 1 {
 		w.o.Logger.Warn("this job can't be run here: it was put back for another worker",

@@ -49,26 +49,31 @@ func (c *Conn) Size(ctx context.Context, queue string) (driver.Size, error) {
 	return s, nil
 }
 
+// inState returns the condition of a state and its argument.
+func inState(s driver.State) (where string, arg int64, err error) {
+	now := time.Now().Unix()
+	switch s {
+	case driver.Pending:
+		return "reserved_at IS NULL AND available_at <= ?", now, nil
+	case driver.Delayed:
+		return "reserved_at IS NULL AND available_at > ?", now, nil
+	case driver.Reserved:
+		return "reserved_at IS NOT NULL AND ? = 0", 0, nil
+	}
+	return "", 0, fmt.Errorf("sqlqueue: the state %q is not known", s)
+}
+
 // List returns entries by id; the cursor is the last id of a page.
 func (c *Conn) List(ctx context.Context, queue string, state driver.State, cursor string, max int) ([]driver.Entry, string, error) {
 	if c.closed() {
 		return nil, "", driver.ErrClosed
 	}
-	now := time.Now().Unix()
-	where := "reserved_at IS NULL AND available_at <= ?"
-	switch state {
-	case driver.Pending:
-	case driver.Delayed:
-		where = "reserved_at IS NULL AND available_at > ?"
-	case driver.Reserved:
-		where = "reserved_at IS NOT NULL AND ? = 0"
-		now = 0
-	default:
-		return nil, "", fmt.Errorf("sqlqueue: the state %q is not known", state)
+	where, now, err := inState(state)
+	if err != nil {
+		return nil, "", err
 	}
 	after := int64(0)
 	if cursor != "" {
-		var err error
 		if after, err = strconv.ParseInt(cursor, 10, 64); err != nil {
 			return nil, "", fmt.Errorf("sqlqueue: the cursor %q is not one that List returned", cursor)
 		}

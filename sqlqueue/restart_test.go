@@ -36,102 +36,115 @@ func TestServerRestartInTheMiddleOfWork(t *testing.T) {
 	}
 }
 
+// traffic is a producer and a worker that go on whatever happens.
+type traffic struct {
+	c *sqlqueue.Conn
+
+	mu             sync.Mutex
+	confirmed, ran map[string]bool
+	failures       int
+}
+
+func (tr *traffic) failed(ctx context.Context) {
+	tr.mu.Lock()
+	tr.failures++
+	tr.mu.Unlock()
+	pause(ctx, 20*time.Millisecond)
+}
+
+func (tr *traffic) push(ctx context.Context) {
+	for i := 0; ctx.Err() == nil; i++ {
+		body := fmt.Sprint("job ", i)
+		if _, err := tr.c.Push(ctx, "default", []driver.Message{{Body: []byte(body)}}); err != nil {
+			tr.failed(ctx)
+			continue
+		}
+		tr.mu.Lock()
+		tr.confirmed[body] = true
+		tr.mu.Unlock()
+		pause(ctx, time.Millisecond)
+	}
+}
+
+func (tr *traffic) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		rs, err := tr.c.Reserve(ctx, "default", 20)
+		if err != nil {
+			tr.failed(ctx)
+			continue
+		}
+		tr.mu.Lock()
+		for _, r := range rs {
+			tr.ran[string(r.Body)] = true
+		}
+		tr.mu.Unlock()
+		if err := tr.c.Delete(ctx, rs); err != nil && ctx.Err() == nil {
+			tr.failed(ctx)
+		}
+		if len(rs) == 0 {
+			_ = tr.c.Wait(ctx, []string{"default"}, 100*time.Millisecond)
+		}
+	}
+}
+
+// done returns how many jobs were run.
+func (tr *traffic) done() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return len(tr.ran)
+}
+
+// missing returns how many confirmed jobs were not run.
+func (tr *traffic) missing() (n int) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for body := range tr.confirmed {
+		if !tr.ran[body] {
+			n++
+		}
+	}
+	return n
+}
+
 func restartInTheMiddle(t *testing.T, server *testserver.Server, c *sqlqueue.Conn) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var mu sync.Mutex
-	confirmed, ran := map[string]bool{}, map[string]bool{}
-	failures := 0
-	failed := func() {
-		mu.Lock()
-		failures++
-		mu.Unlock()
-		pause(ctx, 20*time.Millisecond)
-	}
+	tr := &traffic{c: c, confirmed: map[string]bool{}, ran: map[string]bool{}}
+	working, stopWorking := context.WithCancel(t.Context())
+	defer stopWorking()
+	pushing, stopPushing := context.WithCancel(working)
+	defer stopPushing()
 	var wg sync.WaitGroup
-	pushing, stopPushing := context.WithCancel(ctx)
-	wg.Go(func() {
-		for i := 0; pushing.Err() == nil; i++ {
-			body := fmt.Sprint("job ", i)
-			if _, err := c.Push(ctx, "default", []driver.Message{{Body: []byte(body)}}); err != nil {
-				failed()
-				continue
-			}
-			mu.Lock()
-			confirmed[body] = true
-			mu.Unlock()
-			pause(ctx, time.Millisecond)
-		}
-	})
-	wg.Go(func() {
-		for ctx.Err() == nil {
-			rs, err := c.Reserve(ctx, "default", 20)
-			if err != nil {
-				failed()
-				continue
-			}
-			mu.Lock()
-			for _, r := range rs {
-				ran[string(r.Body)] = true
-			}
-			mu.Unlock()
-			if err := c.Delete(ctx, rs); err != nil && ctx.Err() == nil {
-				failed()
-			}
-			if len(rs) == 0 {
-				_ = c.Wait(ctx, []string{"default"}, 100*time.Millisecond)
-			}
-		}
-	})
-	// grown waits until as many more jobs were run.
-	grown := func(n int) {
+	wg.Go(func() { tr.push(pushing) })
+	wg.Go(func() { tr.work(working) })
+	// until waits for something to become true.
+	until := func(what string, ok func() bool) {
 		t.Helper()
-		mu.Lock()
-		want := len(ran) + n
-		mu.Unlock()
-		for deadline := time.Now().Add(30 * time.Second); ; pause(ctx, 10*time.Millisecond) {
-			mu.Lock()
-			got := len(ran)
-			mu.Unlock()
-			if got >= want {
-				return
-			}
+		for deadline := time.Now().Add(30 * time.Second); !ok(); pause(working, 10*time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d jobs were run, want %d", got, want)
+				t.Fatalf("%s: %d jobs were run, %d confirmed ones were not", what, tr.done(), tr.missing())
 			}
 		}
 	}
-	grown(50)
+	grown := func(what string) {
+		t.Helper()
+		want := tr.done() + 50
+		until(what, func() bool { return tr.done() >= want })
+	}
+	grown("at first")
 	server.Kill()
 	server.Start()
-	grown(50)
+	grown("after a crash")
 	server.Stop()
 	server.Start()
-	grown(50)
+	grown("after a restart")
 	stopPushing()
-	missing := func() (n int) {
-		mu.Lock()
-		defer mu.Unlock()
-		for body := range confirmed {
-			if !ran[body] {
-				n++
-			}
-		}
-		return n
-	}
 	// Jobs that were reserved when the server went come back after the lease.
-	for deadline := time.Now().Add(20 * time.Second); missing() > 0 && time.Now().Before(deadline); {
-		pause(ctx, 20*time.Millisecond)
-	}
-	if n := missing(); n > 0 {
-		t.Errorf("%d of %d confirmed jobs were never run", n, len(confirmed))
-	}
-	cancel()
+	until("at last", func() bool { return tr.missing() == 0 })
+	stopWorking()
 	wg.Wait()
-	if failures == 0 {
+	if tr.failures == 0 {
 		t.Error("no call failed: the restarts were not felt, so this test shows nothing")
 	}
-	t.Logf("%d jobs, %d failed calls", len(confirmed), failures)
+	t.Logf("%d jobs, %d failed calls", len(tr.confirmed), tr.failures)
 }
 
 func pause(ctx context.Context, d time.Duration) {

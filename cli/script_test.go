@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -53,6 +54,9 @@ echo "exit code $?" >>"$name.out"
 // runScripts runs the scripts of a folder with these variables.
 func runScripts(t *testing.T, dir string, vars ...string) {
 	t.Helper()
+	if testing.Short() && dir != "script" {
+		t.Skip("long: the other backends, after the embedded default")
+	}
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
@@ -230,13 +234,12 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 // cmdServe starts a web server and sets HTTP to its address: /ok takes a job,
 // /busy takes it the second time, /broken never.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
-	busy := false
+	var busy atomic.Bool
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch first := !busy; {
+		switch {
 		case r.URL.Path == "/broken":
 			http.Error(w, "out of order", http.StatusInternalServerError)
-		case r.URL.Path == "/busy" && first:
-			busy = true
+		case r.URL.Path == "/busy" && !busy.Swap(true):
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}

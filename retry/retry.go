@@ -81,7 +81,7 @@ func jobs(ctx context.Context, m *spool.Manager, store failed.Store, recs []fail
 	if len(done) > 0 {
 		// Also when ctx ended meanwhile: these are back on their queues.
 		if err := forget(context.WithoutCancel(ctx), store, done); err != nil {
-			forgotten = fmt.Errorf("%d jobs are back on their queues, but their records could not be removed: %w", len(done), err)
+			forgotten = fmt.Errorf("what was put back (%d) is still recorded as failed too: %w", len(done), err)
 		}
 	}
 	if tell != nil {

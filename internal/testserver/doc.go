@@ -1,11 +1,11 @@
 // Package testserver starts real Redis, PostgreSQL, MySQL (or MariaDB) and
-// beanstalkd servers for tests: private instances on free loopback ports with
-// their data in temporary folders.
+// beanstalkd servers for tests, and one that speaks SQS: private instances on
+// free loopback ports with their data in temporary folders.
 //
-// [Redis], [Postgres], [MySQL] and [Beanstalkd] share one server of their kind
-// in a test binary, or in a whole run when the runner has started one and
-// named it in SPOOL_TEST_REDIS, SPOOL_TEST_POSTGRES, SPOOL_TEST_MYSQL or
-// SPOOL_TEST_BEANSTALKD. The New functions start a server of the test's own,
+// [Redis], [Postgres], [MySQL], [Beanstalkd] and [SQS] share one server of
+// their kind in a test binary, or in a whole run when the runner has started
+// one and named it in SPOOL_TEST_REDIS, SPOOL_TEST_POSTGRES, SPOOL_TEST_MYSQL,
+// SPOOL_TEST_BEANSTALKD or SPOOL_TEST_SQS. The New functions start a server of the test's own,
 // to be stopped, killed and paused.
 //
 // A test binary that uses the package has

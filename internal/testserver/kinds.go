@@ -13,6 +13,7 @@ type kind struct {
 	name        string
 	env         string         // names a shared server
 	programs    []string       // that must be installed
+	installed   func() error   // what else must be, nil: nothing
 	account     string         // to run as when we are root
 	stopSignal  os.Signal      // ends it in good order
 	deathSignal syscall.Signal // ends it when we die
@@ -29,6 +30,7 @@ const (
 	postgresKind
 	mysqlKind
 	beanstalkdKind
+	sqsKind
 )
 
 var kinds = [...]kind{
@@ -36,6 +38,7 @@ var kinds = [...]kind{
 	postgresKind:   postgresServer,
 	mysqlKind:      mysqlServer,
 	beanstalkdKind: beanstalkdServer,
+	sqsKind:        sqsServer,
 }
 
 // find says whether everything that the kind needs is installed.
@@ -44,6 +47,9 @@ func (k kind) find() error {
 		if program(name) == "" {
 			return &missingError{name}
 		}
+	}
+	if k.installed != nil {
+		return k.installed()
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import "testing"
 type Server struct {
 	// Addr is host and port. It stays the same over restarts.
 	Addr string
-	// DSN is how to open it: a URL for PostgreSQL, go-sql-driver's form for
-	// MySQL, and Addr for the others.
+	// DSN is how to open it: a URL for PostgreSQL and SQS, go-sql-driver's form
+	// for MySQL, and Addr for the others.
 	DSN string
 
 	t testing.TB

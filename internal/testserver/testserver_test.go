@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,6 +64,25 @@ func mysqlExec(s *Server, statement string) error {
 	})
 }
 
+// sqsAnswers asks for the queues.
+func sqsAnswers(s *Server) error {
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	request, err := http.NewRequest(http.MethodPost, s.DSN, strings.NewReader("{}"))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("X-Amz-Target", "AmazonSQS.ListQueues")
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
+}
+
 var stores = map[string]store{
 	"redis": {
 		own:   NewRedis,
@@ -78,6 +98,11 @@ var stores = map[string]store{
 		own:   NewPostgres,
 		write: func(s *Server) error { return postgresExec(s, "CREATE TABLE trace (id int)") },
 		read:  func(s *Server) error { return postgresExec(s, "SELECT * FROM trace") },
+	},
+	"sqs": {
+		own:   func(t testing.TB, _ ...string) *Server { return NewSQS(t) },
+		write: func(*Server) error { return nil }, // it keeps nothing
+		read:  sqsAnswers,
 	},
 	"mysql": {
 		own:   NewMySQL,
@@ -133,6 +158,11 @@ func TestSharedServersAnswer(t *testing.T) {
 	})
 	t.Run("beanstalkd", func(t *testing.T) {
 		if err := expectAnswer(Beanstalkd(t), "list-tube-used", "USING default"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("sqs", func(t *testing.T) {
+		if err := sqsAnswers(&Server{DSN: SQS(t)}); err != nil {
 			t.Fatal(err)
 		}
 	})

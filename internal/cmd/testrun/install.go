@@ -8,26 +8,42 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/spoolq/spool/internal/testserver"
 )
 
 // packages are what the tests need of Debian: the servers, and PHP with the
-// Laravel that they exchange jobs with.
+// Laravel that they exchange jobs with. Node and npm come on top where they
+// are not installed in any way.
 var packages = []string{
 	"redis-server", "postgresql", "mariadb-server", "beanstalkd",
 	"php-cli", "php-redis", "php-predis", "php-mysql", "php-pgsql", "php-sqlite3",
 	"php-laravel-framework", "php-pda-pheanstalk",
 }
 
-// installMissing installs what is missing of packages, on Debian as root; it
-// does nothing elsewhere. The services that come with them are not started.
+// installMissing installs what is missing of packages, on Debian as root, and
+// the SQS server; it does nothing elsewhere.
 func installMissing(ctx context.Context) error {
 	if _, err := os.Stat("/etc/debian_version"); err != nil || os.Getuid() != 0 {
 		return nil
 	}
+	err := installPackages(ctx)
+	if sqs := testserver.InstallSQS(ctx); sqs != nil {
+		err = errors.Join(err, fmt.Errorf("the SQS server: %w", sqs))
+	}
+	return err
+}
+
+// installPackages installs what is missing of packages. The services that come
+// with them are not started.
+func installPackages(ctx context.Context) error {
 	missing := slices.DeleteFunc(slices.Clone(packages), func(name string) bool {
 		out, _ := exec.CommandContext(ctx, "dpkg-query", "-W", "-f", "${db:Status-Status}", name).Output() // fails for an unknown one
 		return string(out) == "installed"
 	})
+	if _, err := exec.LookPath("npm"); err != nil { // Debian's depends on its Node, which must not replace another
+		missing = append(missing, "npm")
+	}
 	if len(missing) == 0 {
 		return nil
 	}

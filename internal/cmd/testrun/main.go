@@ -4,7 +4,7 @@
 //	testrun [-install] -- ARGUMENTS OF go test…
 //	testrun [-install] -exec -- COMMAND…
 //
-// It exists because `go test` runs one process per package, and four servers
+// It exists because `go test` runs one process per package, and five servers
 // per process would take longer than the tests. It also reads their results:
 // skipped tests are listed with their reasons, and are failures when CI=true,
 // unless their name has an element "capability", which declares that a backend

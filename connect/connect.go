@@ -68,7 +68,8 @@ type Options struct {
 }
 
 // New returns the Set of a configuration. It opens nothing; the error is that
-// of a configuration that can't be meant.
+// of a configuration that can't be meant. What is possible but may hurt is for
+// [config.Check] to say.
 func New(cfg *config.Config, opts *Options) (*Set, error) {
 	var o Options
 	if opts != nil {
@@ -138,9 +139,6 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 	after := time.Duration(0)
 	if c.RetryAfter != nil {
 		after = *c.RetryAfter
-	} else if c.Driver == "database" || c.Driver == "redis" || c.Driver == "memory" {
-		s.log.Warn("retry_after is null: jobs of a worker that died stay reserved until somebody returns them (queue:reserved); leases are written and renewed all the same",
-			"connection", c.Name, "lease", driver.DefaultLease)
 	}
 	keep := c.RetryAfter == nil
 	switch c.Driver {

@@ -127,6 +127,12 @@ local function raise(s)
   if brace then
     from, to = brace - #digits, brace - 1
   else
+    -- Laravel 12 and later, and Spool, put the delay behind it.
+    local at
+    at, _, digits = find(s, ',"attempts":(%d+),"delay":[%dnul]+}$', -48)
+    if at then from, to = at + 12, at + 11 + #digits end
+  end
+  if not from then
     brace = byte(s, -1) == 125 and #s or string.match(s, '^.*()}[ \t\r\n]*$')
     if not brace or not find(s, '^[ \t\r\n]*{') then return s, 0 end
     if find(s, '\\u006', 1, true) or find(s, '\\u007', 1, true) then

@@ -12,7 +12,7 @@ import (
 )
 
 func (s *File) read(ctx context.Context, path string) (content, error) {
-	f, err := os.Open(path) //nolint:gosec // made of a hash
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return content{}, nil
 	}
@@ -49,7 +49,7 @@ func (s *File) open(path string, create bool) (*os.File, error) {
 	if create {
 		flags |= os.O_CREATE
 	}
-	f, err := os.OpenFile(path, flags, 0o666) //nolint:gosec // the umask decides, as in PHP
+	f, err := os.OpenFile(path, flags, 0o666)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
@@ -57,14 +57,14 @@ func (s *File) open(path string, create bool) (*os.File, error) {
 		return nil, nil
 	}
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // as above
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
 	if s.mode != 0 {
 		// Best effort: a directory of another user can't be changed.
 		_, _ = os.Chmod(dir, s.mode), os.Chmod(filepath.Dir(dir), s.mode)
 	}
-	return os.OpenFile(path, flags, 0o666) //nolint:gosec // as above
+	return os.OpenFile(path, flags, 0o666)
 }
 
 // changeOpen is change on the open file; done is false if it lost its name

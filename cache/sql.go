@@ -175,7 +175,7 @@ func (s *SQL) read(ctx context.Context, keys []string, found map[string]string) 
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it
+	defer rows.Close()
 	now := time.Now().Unix()
 	for rows.Next() {
 		var (

@@ -66,7 +66,7 @@ func (e *env) makeJob(name, folder string, force bool) error {
 			return fmt.Errorf("%s exists: choose another name, or give --force to overwrite it", path)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // a source folder like any other
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
 	for _, path := range []string{code, test} {

@@ -52,7 +52,7 @@ keep it, or write it to a file for a migration tool. spool migrate creates it at
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.table(cmd.Context(), k, arg(args, 0), dialect, path)
+			return e.table(cmd.Context(), k, first(args), dialect, path)
 		},
 	}
 	cmd.Flags().StringVar(&dialect, "dialect", "", "`DIALECT` of the SQL: sqlite, mysql, mariadb or pgsql (default: that of the database)")
@@ -157,7 +157,7 @@ func writeNew(path string, text []byte, force bool) error {
 	if force {
 		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
-	f, err := os.OpenFile(path, mode, 0o666) //nolint:gosec // a source file like any other
+	f, err := os.OpenFile(path, mode, 0o666)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s exists: remove it first, or name another file", path)
 	}

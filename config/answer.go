@@ -177,10 +177,7 @@ func (b *answering) queue(a *laravelAnswer) {
 // first one that it can.
 func (b *answering) defaultQueue(q phpArray) {
 	name := first(q.text("default"), "null")
-	choices := []string{name}
-	for _, v := range []string{"redis", "database", "beanstalkd", "sqs"} {
-		choices = append(choices, v)
-	}
+	choices := []string{name, "redis", "database", "beanstalkd", "sqs"}
 	if c := q.sub("connections", name); c.text("driver") == "failover" {
 		choices = append(strings.Split(phpList(c.sub("connections"), Source{}).text, ","), choices...)
 	}

@@ -184,7 +184,7 @@ func (env environ) overlay(v Version, known *node) (*node, []Finding) {
 			if len(path) == 4 && known.at(path[:3]...) == nil && path[2] != queueRedis {
 				continue
 			}
-			out.set(envNode(got, keyType(path)), path...)
+			out.set(envNode(got), path...)
 		}
 	}
 	out = out.prune(nil)
@@ -192,7 +192,7 @@ func (env environ) overlay(v Version, known *node) (*node, []Finding) {
 }
 
 // envNode applies env()'s words; app.name and the like take null as "".
-func envNode(v variable, t reflect.Type) *node {
+func envNode(v variable) *node {
 	s, isNull := envWord(v.value)
 	if isNull {
 		return null(v.src)

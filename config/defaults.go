@@ -18,7 +18,6 @@ type stock struct {
 }
 
 func (s *stock) set(key, value string) { s.tree.setKey(key, text(value, s.src)) }
-func (s *stock) null(key string)       { s.tree.setKey(key, null(s.src)) }
 
 func defaultSource(v Version) Source {
 	if v == (Version{}) {

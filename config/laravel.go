@@ -269,7 +269,7 @@ func askLaravel(ctx context.Context, dir string, o *LaravelOptions) (*laravelAns
 	err = cmd.Run()
 	parts := strings.Split(stdout.String(), mark)
 	switch {
-	case ctx.Err() == context.DeadlineExceeded: //nolint:errorlint // returned as it is
+	case ctx.Err() == context.DeadlineExceeded:
 		return nil, fmt.Errorf("the application did not answer within %s", seconds(o.Timeout))
 	case len(parts) < 3 && err != nil:
 		return nil, fmt.Errorf("the application did not boot: %w", err)

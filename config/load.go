@@ -228,7 +228,7 @@ func (l *loader) finish(stock, user *node) (*Config, error) {
 
 // flatten takes joined errors apart.
 func flatten(err error) []error {
-	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what Join made
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		return j.Unwrap()
 	}
 	if err == nil {

@@ -93,5 +93,5 @@ func (s *Set) SetMaintenance(ctx context.Context, down bool) (where string, err 
 	if _, err := os.Stat(filepath.Dir(m.File)); err != nil {
 		return m.File, fmt.Errorf("the folder of app.maintenance.file: %w", err)
 	}
-	return m.File, os.WriteFile(m.File, []byte(downText), 0o666) //nolint:gosec // PHP of another user must be able to remove it
+	return m.File, os.WriteFile(m.File, []byte(downText), 0o666)
 }

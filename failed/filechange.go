@@ -67,10 +67,10 @@ func decode(b []byte) ([]item, error) {
 // change replaces the records by what fn makes of them, alone among all
 // processes.
 func (s *File) change(ctx context.Context, fn func([]item) []item) (err error) {
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o777); err != nil { //nolint:gosec // the umask decides, as in PHP
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o777); err != nil {
 		return err
 	}
-	guard, err := os.OpenFile(s.path+".lock", os.O_RDWR|os.O_CREATE, 0o666) //nolint:gosec // as above
+	guard, err := os.OpenFile(s.path+".lock", os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (s *File) replace(items []item) (err error) {
 		return err
 	}
 	temp := s.path + "." + rand.Text() + ".tmp"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // as the file it replaces
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}

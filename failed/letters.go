@@ -41,7 +41,7 @@ func (s *SQL) ask(ctx context.Context, q sqldb.Querier, l *letters) (found bool,
 	if err != nil {
 		return false, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it
+	defer rows.Close()
 	for rows.Next() {
 		var name string
 		var charset sql.NullString

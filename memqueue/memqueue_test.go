@@ -123,11 +123,11 @@ func TestTimesAreExact(t *testing.T) {
 		push(t, c, time.Second, "a")
 		time.Sleep(time.Second - 1)
 		wantOrder(t, reserve(t, c, 1))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantOrder(t, reserve(t, c, 1), "a")
 		time.Sleep(lease - 1)
 		wantOrder(t, reserve(t, c, 1))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantOrder(t, reserve(t, c, 1), "a")
 	})
 }

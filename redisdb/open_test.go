@@ -116,16 +116,16 @@ func TestOpen(t *testing.T) {
 
 	wrong := o
 	wrong.Password = "word123"
-	fails(t, wrong, plain, "password or user name is wrong", "REDIS_PASSWORD")
+	_ = fails(t, wrong, plain, "password or user name is wrong", "REDIS_PASSWORD")
 	wrong.Password = ""
-	fails(t, wrong, plain, "wants a password")
+	_ = fails(t, wrong, plain, "wants a password")
 	wrong = o
 	wrong.DB = 99
-	fails(t, wrong, plain, "database 99", "no such database")
+	_ = fails(t, wrong, plain, "database 99", "no such database")
 	wrong = o
 	wrong.Username = "bob"
-	fails(t, wrong, `user "bob"`, "wrong")
-	fails(t, Options{Socket: socket + "x", Password: secret}, socket+"x", "no such socket")
+	_ = fails(t, wrong, `user "bob"`, "wrong")
+	_ = fails(t, Options{Socket: socket + "x", Password: secret}, socket+"x", "no such socket")
 }
 
 func TestOpenWithoutAServer(t *testing.T) {
@@ -139,7 +139,7 @@ func TestOpenWithoutAServer(t *testing.T) {
 	o.DialTimeout = 300 * time.Millisecond
 	// Somebody listens and never says a word.
 	start := time.Now()
-	fails(t, o, addr, "no answer in time")
+	_ = fails(t, o, addr, "no answer in time")
 	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("it took %v to give up", d)
 	}
@@ -156,10 +156,10 @@ func TestOpenWithoutAServer(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, o, addr, "nobody listens there", "REDIS_HOST")
-	fails(t, Options{Host: "nowhere.invalid", Password: secret}, "nowhere.invalid", "not known")
-	fails(t, Options{Cluster: []string{addr}, Password: secret}, "cluster", addr, "nobody listens")
-	fails(t, Options{Sentinel: Sentinel{Master: "main", Addrs: []string{addr}}}, "main", addr)
+	_ = fails(t, o, addr, "nobody listens there", "REDIS_HOST")
+	_ = fails(t, Options{Host: "nowhere.invalid", Password: secret}, "nowhere.invalid", "not known")
+	_ = fails(t, Options{Cluster: []string{addr}, Password: secret}, "cluster", addr, "nobody listens")
+	_ = fails(t, Options{Sentinel: Sentinel{Master: "main", Addrs: []string{addr}}}, "main", addr)
 }
 
 func TestOpenRefusesBadSettings(t *testing.T) {
@@ -179,7 +179,7 @@ func TestOpenRefusesBadSettings(t *testing.T) {
 		"no sentinels":       {Options{Sentinel: Sentinel{Master: "m"}}, "no addresses"},
 		"no master":          {Options{Sentinel: Sentinel{Addrs: []string{"h:2"}}}, "name of the master"},
 	} {
-		t.Run(name, func(t *testing.T) { fails(t, tt.o, tt.words) })
+		t.Run(name, func(t *testing.T) { _ = fails(t, tt.o, tt.words) })
 	}
 }
 
@@ -204,9 +204,9 @@ func TestOpenTLS(t *testing.T) {
 	opens(t, Options{Host: "127.0.0.1", Port: n, TLS: trusting})
 	opens(t, Options{URL: "rediss://127.0.0.1:" + port, TLS: trusting})
 	opens(t, Options{Host: "tls://127.0.0.1", Port: n, TLS: trusting})
-	fails(t, Options{URL: "rediss://127.0.0.1:" + port}, "TLS failed", "certificate")
-	fails(t, Options{URL: "tls://" + server.Addr, DialTimeout: time.Second}, "TLS")
-	fails(t, Options{Host: "127.0.0.1", Port: n, DialTimeout: time.Second}, port)
+	_ = fails(t, Options{URL: "rediss://127.0.0.1:" + port}, "TLS failed", "certificate")
+	_ = fails(t, Options{URL: "tls://" + server.Addr, DialTimeout: time.Second}, "TLS")
+	_ = fails(t, Options{Host: "127.0.0.1", Port: n, DialTimeout: time.Second}, port)
 }
 
 // certify writes a certificate for 127.0.0.1 and returns who trusts it.
@@ -284,7 +284,7 @@ func TestSentinel(t *testing.T) {
 		t.Errorf("the connection is %q, want one to %s", info, master.Addr)
 	}
 	o.Sentinel.Master = "other"
-	fails(t, o, `"other"`, addr)
+	_ = fails(t, o, `"other"`, addr)
 }
 
 // sentinel starts a sentinel with this configuration and returns its address.

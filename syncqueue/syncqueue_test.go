@@ -54,7 +54,7 @@ func TestPushReturnsTheErrorOfTheRun(t *testing.T) {
 		return nil
 	})
 	ids, err := c.Push(t.Context(), "mail", []driver.Message{{ID: "a"}, {ID: "b"}, {ID: "c"}})
-	if err != boom || !slices.Equal(ids, []string{"a"}) || ran != 2 {
+	if !errors.Is(err, boom) || !slices.Equal(ids, []string{"a"}) || ran != 2 {
 		t.Errorf("Push returned %q and %v after %d runs, want [a], boom and 2", ids, err, ran)
 	}
 }

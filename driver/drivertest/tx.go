@@ -123,7 +123,7 @@ func (f *fixture) marking(q string, fail error) func(context.Context, *sql.Tx) e
 
 func deleteTx(f *fixture) {
 	c := f.c.(driver.TxDeleter)
-	if c.Database() == nil || c.Database() != c.Database() {
+	if db := c.Database(); db == nil || db != c.Database() {
 		f.Error("Database is nil or differs from call to call")
 	}
 	q, marks := f.queue("jobs"), f.queue("marks")

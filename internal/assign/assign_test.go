@@ -53,7 +53,7 @@ type order struct {
 	Num     json.Number       `json:"num"`
 	NoTag   string
 	Skipped string `json:"-"`
-	private string
+	private string //nolint:unused // a field that must be passed over
 }
 
 // What encoding/json accepts, JSON accepts, with the same result.
@@ -179,7 +179,6 @@ type php struct {
 	class  string
 	names  []string
 	values []any
-	ref    bool
 	self   *php
 }
 

@@ -21,7 +21,7 @@ func (e *encoder) other(v reflect.Value, depth int) error {
 		if v.Uint() > math.MaxInt64 {
 			return fmt.Errorf("PHP serialize: %d is over PHP's largest integer: use a string", v.Uint())
 		}
-		return e.value(int64(v.Uint()), depth) //nolint:gosec // checked above
+		return e.value(int64(v.Uint()), depth)
 	case reflect.Float64:
 		return e.value(v.Float(), depth)
 	case reflect.Float32:
@@ -77,7 +77,7 @@ func (e *encoder) mapping(v reflect.Value, depth int) error {
 		case key.CanInt():
 			k = IntKey(key.Int())
 		case key.CanUint() && key.Uint() <= math.MaxInt64:
-			k = IntKey(int64(key.Uint())) //nolint:gosec // checked above
+			k = IntKey(int64(key.Uint()))
 		default:
 			return fmt.Errorf("PHP serialize: %v can't be the key of a PHP array", key)
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -77,12 +78,19 @@ func readAnswer(r *bufio.Reader) (answer, error) {
 	return a, err
 }
 
+// bodyStep is how much is allocated for a body before that much has come.
+const bodyStep = 1 << 20
+
 // readBody reads size bytes and the end of line behind them. The slice is the
-// caller's, with no room beyond its end.
+// caller's.
 func readBody(r *bufio.Reader, size int) ([]byte, error) {
-	body := make([]byte, size)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return nil, err
+	body := make([]byte, 0, min(size, bodyStep))
+	for len(body) < size {
+		n := min(size-len(body), bodyStep)
+		body = slices.Grow(body, n)[:len(body)+n]
+		if _, err := io.ReadFull(r, body[len(body)-n:]); err != nil {
+			return nil, err
+		}
 	}
 	var end [2]byte
 	if _, err := io.ReadFull(r, end[:]); err != nil {

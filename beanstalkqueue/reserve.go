@@ -17,7 +17,7 @@ const (
 	reserveBytes = 16 << 20
 	// reservePart is how many jobs one request asks for. A request waits for all
 	// its answers before the attempts are asked for, so a large one is cut.
-	reservePart = 25
+	reservePart = 50
 	// guessMost bounds the queues whose last Reserve is remembered.
 	guessMost = 1000
 )

@@ -19,7 +19,7 @@ func (s *File) read(ctx context.Context, path string) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	if err := flock.Lock(ctx, f, false); err != nil {
 		return content{}, err
 	}

@@ -102,11 +102,11 @@ func bindings() []binding {
 		{below(db, "charset", servers...), []envName{since("DB_CHARSET", 11)}},
 		{below(db, "collation", mysqls...), []envName{since("DB_COLLATION", 11)}},
 		bind(db+".pgsql.sslmode", since("DB_SSLMODE", 12)),
-		{below(db, "sslca", mysqls...), []envName{envName{name: "MYSQL_ATTR_SSL_CA", since: Version{5, 8}}}},
+		{below(db, "sslca", mysqls...), []envName{{name: "MYSQL_ATTR_SSL_CA", since: Version{5, 8}}}},
 
 		bind(rd+".options.prefix", envName{name: "REDIS_PREFIX", since: Version{5, 8}}),
 		bind(rd+".options.cluster", envName{name: "REDIS_CLUSTER", since: Version{5, 8}}),
-		{below(rd, "url", stock...), []envName{envName{name: "REDIS_URL", since: Version{5, 8}}}},
+		{below(rd, "url", stock...), []envName{{name: "REDIS_URL", since: Version{5, 8}}}},
 		{below(rd, "scheme", stock...), []envName{custom("REDIS_SCHEME")}},
 		{below(rd, "host", stock...), []envName{always("REDIS_HOST")}},
 		{below(rd, "port", stock...), []envName{always("REDIS_PORT")}},

@@ -55,7 +55,7 @@ func (l *lane) both(v modelVerb, ps []pair, delay time.Duration) error {
 	for i, p := range ps {
 		g, w := itemError(got, i), itemError(want, i)
 		if w == nil && g != nil || w != nil && !errors.Is(g, w) {
-			return errors.New(fmt.Sprintf("%s of %s: the driver says %v, the model %v", v, short([]string{l.f.id(p.model.Body)}), g, w))
+			return fmt.Errorf("%s of %s: the driver says %s, the model %s", v, short([]string{l.f.id(p.model.Body)}), fmt.Sprint(g), fmt.Sprint(w))
 		}
 	}
 	return nil

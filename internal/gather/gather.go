@@ -46,7 +46,7 @@ func New[T, R any](max int, flush func(ctx context.Context, items []T) ([]R, []e
 // ends before its flush has begun, it returns ctx's error and the item is not
 // flushed; once begun, Do waits for the outcome.
 func (g *Gather[T, R]) Do(ctx context.Context, item T) (R, error) {
-	c := g.calls.Get().(*call[T, R]) //nolint:errcheck,forcetypeassert // the pool holds only these
+	c := g.calls.Get().(*call[T, R])
 	c.ctx, c.item = ctx, item
 	g.mu.Lock()
 	lead := !g.busy

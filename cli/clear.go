@@ -24,7 +24,7 @@ where app.env is production; without a terminal it then needs --force.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.clear(cmd.Context(), arg(args, 0), queues, force)
+			return e.clear(cmd.Context(), first(args), queues, force)
 		},
 	}
 	cmd.Flags().StringSliceVar(&queues, "queue", nil, "the `QUEUES` (default: the connection's own)")
@@ -72,7 +72,7 @@ func (e *env) confirm(ctx context.Context, what string) error {
 		}
 		return nil
 	}
-	fmt.Fprintf(e.io.Err, "Really %s? [y/N] ", printable(what))
+	_, _ = fmt.Fprintf(e.io.Err, "Really %s? [y/N] ", printable(what))
 	line, err := bufio.NewReader(e.io.In).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

@@ -37,7 +37,7 @@ func (e *env) completeQueues(cmd *cobra.Command) {
 	err := cmd.RegisterFlagCompletionFunc("queue", func(cmd *cobra.Command, args []string, start string) ([]string, cobra.ShellCompDirective) {
 		before := start[:strings.LastIndexByte(start, ',')+1]
 		var out []string
-		for _, q := range e.queueNames(cmd.Context(), arg(args, 0)) {
+		for _, q := range e.queueNames(cmd.Context(), first(args)) {
 			if q = before + q; strings.HasPrefix(q, start) && printable(q) == q {
 				out = append(out, q)
 			}

@@ -157,7 +157,9 @@ func (e *env) explain(err error) error {
 }
 
 // say prints a line of result. Foreign text in it must be printable.
-func (e *env) say(format string, args ...any) { fmt.Fprintf(e.io.Out, format+"\n", args...) }
+func (e *env) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(e.io.Out, format+"\n", args...) // the first error is told at the end
+}
 
 // object prints a value as one line of JSON.
 func (e *env) object(v any) error {
@@ -172,7 +174,7 @@ func (e *env) object(v any) error {
 // note prints a line that is not the result.
 func (e *env) note(format string, args ...any) {
 	if !e.quiet {
-		fmt.Fprintln(e.io.Err, printable(fmt.Sprintf(format, args...)))
+		_, _ = fmt.Fprintln(e.io.Err, printable(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -180,7 +182,7 @@ func (e *env) note(format string, args ...any) {
 func (e *env) complain(err error) {
 	for line := range strings.Lines(err.Error()) {
 		if line = strings.TrimSpace(line); line != "" {
-			fmt.Fprintln(e.io.Err, "spool: "+printable(line))
+			_, _ = fmt.Fprintln(e.io.Err, "spool: "+printable(line))
 		}
 	}
 }

@@ -33,7 +33,7 @@ is shown only with --payload.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.list(cmd.Context(), arg(args, 0), o)
+			return e.list(cmd.Context(), first(args), o)
 		},
 	}
 	f := cmd.Flags()

@@ -41,7 +41,7 @@ SIGTERM, SIGINT and SIGQUIT let the running job end; a second one kills it.`,
 	e.completeQueues(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		e.flags = flags.given(f)
-		return e.listen(cmd.Context(), f, arg(args, 0), o)
+		return e.listen(cmd.Context(), f, first(args), o)
 	}
 	return cmd
 }

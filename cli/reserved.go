@@ -22,7 +22,7 @@ there --return puts them back on their queue, attempts kept.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			conn, err := e.connection(cmd.Context(), arg(args, 0))
+			conn, err := e.connection(cmd.Context(), first(args))
 			if err != nil {
 				return err
 			}

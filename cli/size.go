@@ -26,7 +26,7 @@ is every queue that holds jobs, where the backend knows them, and the default on
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.sizes(cmd.Context(), arg(args, 0), queues, asJSON)
+			return e.sizes(cmd.Context(), first(args), queues, asJSON)
 		},
 	}
 	cmd.Flags().StringSliceVar(&queues, "queue", nil, "these `QUEUES` only, e.g. high,default")

@@ -35,15 +35,15 @@ rest back and exit; a second one exits at once. SIGUSR2 pauses, SIGCONT resumes.
 	_ = f.MarkHidden("daemon")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		e.flags = flags.given(f)
-		return e.work(cmd.Context(), arg(args, 0), once)
+		return e.work(cmd.Context(), first(args), once)
 	}
 	return cmd
 }
 
-// arg returns the i-th argument, or "".
-func arg(args []string, i int) string {
-	if i < len(args) {
-		return args[i]
+// first returns the first argument, or "".
+func first(args []string) string {
+	if len(args) > 0 {
+		return args[0]
 	}
 	return ""
 }

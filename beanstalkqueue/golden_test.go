@@ -177,6 +177,9 @@ func (p *replay) pop(st step) string {
 	if rest, ok := strings.CutPrefix(st.Sent, "reserve-with-timeout 1\r\n"); ok {
 		// block_for: it blocks on another connection, which first leaves none of
 		// its tubes and asks for the same, and Reserve finds the job there.
+		p.c.mu.Lock()
+		p.c.reserved = time.Now()
+		p.c.mu.Unlock()
 		p.must(p.c.Wait(context.Background(), []string{"default"}, time.Second))
 		want = "reserve-with-timeout 1\r\n" + rest
 		if rest == "" {

@@ -104,9 +104,7 @@ func TestClearSaysWhatOthersHold(t *testing.T) {
 	c, other, q := open(t, addr, nil), open(t, addr, nil), tube()
 	push(t, c, q, "theirs", "kept", "mine", "ready")
 	theirs := reserve(t, other, q, 1)
-	if err := c.Wait(t.Context(), []string{q}, time.Second); err != nil {
-		t.Fatal(err)
-	}
+	wait(t, c, q)
 	n, err := c.Clear(t.Context(), q)
 	if n != 3 || err == nil {
 		t.Errorf("Clear returned %d and %v, want 3 and that one is held by others", n, err)

@@ -18,6 +18,9 @@ const (
 	// freshFor is how long a job that Wait keeps may be handed out without
 	// renewing its lease.
 	freshFor = 500 * time.Millisecond
+	// reservesLately is how long ago the last Reserve may be of somebody who
+	// waits in order to reserve.
+	reservesLately = 10 * time.Second
 	// shortestLook and longestLook are the intervals of looking where Wait
 	// can't block in the server.
 	shortestLook, longestLook = 5 * time.Millisecond, 200 * time.Millisecond
@@ -25,7 +28,10 @@ const (
 
 // Wait blocks in the server until one of the tubes has a job, for whole
 // seconds; what is left of max is not waited for unless it is less than one in
-// all. See the package's comment on what becomes of the job.
+// all. The job is kept for the next Reserve: see the package's comment. Where
+// no Reserve was called in the last ten seconds, as by a process that only
+// watches, Wait doesn't touch the job: it looks at the tubes at intervals that
+// grow to 200 ms.
 func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) error {
 	if err := c.check(ctx); err != nil {
 		return err
@@ -38,10 +44,11 @@ func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) err
 	if c.opts.BlockFor > 0 {
 		max = min(max, c.opts.BlockFor)
 	}
-	if c.keeps(queues) {
+	kept, reserves := c.keeps(queues)
+	if kept {
 		return nil
 	}
-	if max >= time.Second && len(queues) > 0 {
+	if max >= time.Second && len(queues) > 0 && reserves {
 		s, err := c.waiter(ctx)
 		if err != nil {
 			return err
@@ -151,11 +158,13 @@ type found struct {
 	timer *time.Timer // hands it back
 }
 
-// keeps says whether a job of one of the queues is kept.
-func (c *Conn) keeps(queues []string) bool {
+// keeps says whether a job of one of the queues is kept, and whether somebody
+// reserves jobs of this Conn at all.
+func (c *Conn) keeps(queues []string) (kept, reserves bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.ContainsFunc(queues, func(q string) bool { return len(c.kept[q]) > 0 })
+	kept = slices.ContainsFunc(queues, func(q string) bool { return len(c.kept[q]) > 0 })
+	return kept, time.Since(c.reserved) < reservesLately
 }
 
 // keep keeps a job for the next Reserve of its queue, for a while.
@@ -201,6 +210,7 @@ func (c *Conn) forgetKept(queue string, kept []*found) {
 // fetch returns up to max kept jobs of the queue.
 func (c *Conn) fetch(queue string, max int) []driver.Reservation {
 	c.mu.Lock()
+	c.reserved = time.Now()
 	kept := c.kept[queue]
 	n := min(max, len(kept))
 	got := slices.Clone(kept[:n])

@@ -20,6 +20,22 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// wait is Wait by somebody who reserves: it blocks in the server.
+func wait(t *testing.T, c *Conn, queues ...string) {
+	t.Helper()
+	reserves(t, c)
+	if err := c.Wait(t.Context(), queues, 5*time.Second); err != nil {
+		t.Fatal("Wait:", err)
+	}
+}
+
+func reserves(t *testing.T, c *Conn) {
+	t.Helper()
+	if rs, err := c.Reserve(t.Context(), "t-nothing", 1); err != nil || len(rs) > 0 {
+		t.Fatal(rs, err)
+	}
+}
+
 func size(t *testing.T, c *Conn, queue string) driver.Size {
 	t.Helper()
 	s, err := c.Size(context.Background(), queue)
@@ -35,9 +51,7 @@ func TestWaitKeepsTheJobForReserve(t *testing.T) {
 	c, high, low := open(t, addr, nil), tube(), tube()
 	push(t, c, low, "job")
 	for range 2 { // the second finds it kept
-		if err := c.Wait(t.Context(), []string{high, low}, 5*time.Second); err != nil {
-			t.Fatal(err)
-		}
+		wait(t, c, high, low)
 	}
 	if rs, err := c.Reserve(t.Context(), high, 10); len(rs) != 0 || err != nil {
 		t.Errorf("Reserve of the other queue returned %d jobs and %v", len(rs), err)
@@ -56,9 +70,7 @@ func TestWaitHandsBackWhatNobodyFetches(t *testing.T) {
 	addr := testserver.Beanstalkd(t)
 	c, other, q := open(t, addr, &Options{RetryAfter: driver.MinLease}), open(t, addr, nil), tube()
 	push(t, c, q, "job")
-	if err := c.Wait(t.Context(), []string{q}, 5*time.Second); err != nil {
-		t.Fatal(err)
-	}
+	wait(t, c, q)
 	if s := size(t, other, q); s.Reserved != 1 {
 		t.Fatalf("Size is %+v, want the job reserved", s)
 	}
@@ -78,9 +90,7 @@ func TestCloseHandsBackWhatWaitKeeps(t *testing.T) {
 	addr := testserver.Beanstalkd(t)
 	c, other, q := open(t, addr, nil), open(t, addr, nil), tube()
 	push(t, c, q, "job")
-	if err := c.Wait(t.Context(), []string{q}, 5*time.Second); err != nil {
-		t.Fatal(err)
-	}
+	wait(t, c, q)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -94,9 +104,7 @@ func TestWaitKeepsTheLease(t *testing.T) {
 	addr := testserver.Beanstalkd(t)
 	c, other, q := open(t, addr, &Options{RetryAfter: driver.MinLease}), open(t, addr, nil), tube()
 	push(t, c, q, "job")
-	if err := c.Wait(t.Context(), []string{q}, 5*time.Second); err != nil {
-		t.Fatal(err)
-	}
+	wait(t, c, q)
 	time.Sleep(800 * time.Millisecond)
 	rs := reserve(t, c, q, 1)
 	s, err := other.session(t.Context())
@@ -118,6 +126,7 @@ func TestWaitCancelled(t *testing.T) {
 	addr := testserver.Beanstalkd(t)
 	c, other, q := open(t, addr, nil), open(t, addr, nil), tube()
 	ctx, cancel := context.WithCancel(t.Context())
+	reserves(t, c)
 	waited := make(chan error, 1)
 	go func() { waited <- c.Wait(ctx, []string{q}, time.Minute) }()
 	until(t, "Wait blocks", func() bool {
@@ -144,9 +153,7 @@ func TestWaitWhileAllHold(t *testing.T) {
 	addr := testserver.Beanstalkd(t)
 	c, other, q := open(t, addr, &Options{Connections: 2}), open(t, addr, nil), tube()
 	push(t, c, q, "first")
-	if err := c.Wait(t.Context(), []string{q}, 5*time.Second); err != nil {
-		t.Fatal(err)
-	}
+	wait(t, c, q)
 	held := reserve(t, c, q, 1)
 	waited := make(chan error, 1)
 	go func() { waited <- c.Wait(t.Context(), []string{q}, 10*time.Second) }()
@@ -179,5 +186,26 @@ func TestWaitAtPausedTube(t *testing.T) {
 	start := time.Now()
 	if err := c.Wait(t.Context(), []string{q}, 700*time.Millisecond); err != nil || time.Since(start) < 600*time.Millisecond {
 		t.Errorf("Wait at a paused tube: %v after %v", err, time.Since(start))
+	}
+}
+
+// TestWaitOfAWatcher: who only waits, like the parent of queue:listen, takes no
+// jobs away from those who reserve elsewhere.
+func TestWaitOfAWatcher(t *testing.T) {
+	t.Parallel()
+	addr := testserver.Beanstalkd(t)
+	c, other, q := open(t, addr, nil), open(t, addr, nil), tube()
+	waited := make(chan error, 1)
+	go func() { waited <- c.Wait(t.Context(), []string{q}, 10*time.Second) }()
+	push(t, other, q, "job")
+	start := time.Now()
+	if err := <-waited; err != nil || time.Since(start) > time.Second {
+		t.Errorf("Wait: %v, %v after the push", err, time.Since(start))
+	}
+	if s := size(t, c, q); s.Pending != 1 {
+		t.Errorf("Size is %+v, want the job still pending", s)
+	}
+	if rs := reserve(t, other, q, 1); rs[0].Attempts != 1 {
+		t.Errorf("the delivery has %d attempts", rs[0].Attempts)
 	}
 }

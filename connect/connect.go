@@ -169,6 +169,8 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 			Prefix: s.Config.Redis[name].Prefix, RetryAfter: after, KeepExpired: keep,
 			BlockFor: block, MigrationBatch: c.MigrationBatch,
 		})
+	case "beanstalkd":
+		return openBeanstalkd(ctx, c, after)
 	}
 	return nil, fmt.Errorf("driver %q of connection %s is not built into this program", c.Driver, c.Name)
 }

@@ -10,13 +10,16 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	mysqlsdk "github.com/go-sql-driver/mysql"
 	"github.com/redis/rueidis"
 
+	"github.com/spoolq/spool/beanstalkqueue"
 	"github.com/spoolq/spool/cache"
 	"github.com/spoolq/spool/cache/rediscache"
 	"github.com/spoolq/spool/config"
+	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/redisdb"
 	"github.com/spoolq/spool/sqldb"
 	"github.com/spoolq/spool/sqldb/mysql"
@@ -129,6 +132,20 @@ func (s *Set) openRedis(ctx context.Context, name string) (rueidis.Client, error
 		o.TLS = t
 	}
 	return redisdb.Open(ctx, o)
+}
+
+// openBeanstalkd connects to a beanstalkd server. Without retry_after jobs get
+// the driver's own: the server has no reservations that don't expire.
+func openBeanstalkd(ctx context.Context, c *config.Connection, after time.Duration) (driver.Conn, error) {
+	o := &beanstalkqueue.Options{RetryAfter: after}
+	if c.BlockFor != nil {
+		o.BlockFor = *c.BlockFor
+	}
+	addr := c.Host
+	if !strings.HasPrefix(addr, "unix:") {
+		addr = net.JoinHostPort(cmp.Or(addr, "localhost"), strconv.Itoa(cmp.Or(c.Port, 11300)))
+	}
+	return beanstalkqueue.Open(ctx, addr, o)
 }
 
 // tlsConfig reads the files of a TLS setting.

@@ -30,6 +30,20 @@ type Keys struct {
 	Exceptions func(uuid string) string
 }
 
+// KeyNamer is implemented by formats of frameworks whose names in the cache are
+// not Laravel's.
+type KeyNamer interface {
+	Keys() Keys
+}
+
+// KeysOf returns the names that go with a format: its own, or [LaravelKeys].
+func KeysOf(f Format) Keys {
+	if k, ok := f.(KeyNamer); ok {
+		return k.Keys()
+	}
+	return LaravelKeys()
+}
+
 // LaravelKeys are the keys of Laravel 8 to 13.
 func LaravelKeys() Keys {
 	return Keys{

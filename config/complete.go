@@ -218,7 +218,7 @@ func (c *completer) inherit(tree *node) {
 			follow(q, "connection")
 		}
 	}
-	if d := tree.value("queue", "failed", "driver"); d == "database" || d == "database-uuids" {
+	if d := tree.value("queue", "failed", "driver"); d == "database" || d == "database-uuids" || d == "think" {
 		follow(tree.at("queue", "failed"), "database")
 	}
 	follow(tree.at("queue", "batching"), "database")

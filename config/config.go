@@ -97,6 +97,14 @@ type Connection struct {
 	Name string `key:"-"`
 	// Driver is what holds the jobs.
 	Driver string `key:"driver" enum:"sync,null,memory,database,redis,beanstalkd,sqs"`
+	// Profile is what is stored: what Laravel does, or what think-queue does in
+	// versions 1.1 to 2.0 (tq1), 3.0.2 to 3.0.4 (tq3-legacy), and since 3.0.5 (tq3).
+	Profile string `key:"profile" enum:"laravel,tq1,tq3-legacy,tq3" for:"database,redis,sync"`
+	// Version is think-queue's version, e.g. 3.0.4, where short names of jobs and
+	// the columns of 3.0.2 depend on it; empty is the newest of the profile.
+	Version string `key:"version" for:"database,redis,sync"`
+	// Namespace is the namespace in which think-queue resolves short names.
+	Namespace string `key:"namespace" for:"database,redis,sync"`
 	// Connection is the name of the database (empty: the default one) or Redis
 	// connection that holds the jobs.
 	Connection string `key:"connection" for:"database,redis"`
@@ -137,8 +145,9 @@ type Connection struct {
 
 // Failed says where failed jobs are recorded.
 type Failed struct {
-	// Driver is what holds the records; null keeps none.
-	Driver string `key:"driver" enum:"database-uuids,database,file,null"`
+	// Driver is what holds the records; think is the table of think-queue 3, null
+	// keeps none.
+	Driver string `key:"driver" enum:"database-uuids,database,think,file,null"`
 	// Database is the name of the database; empty means the default one.
 	Database string `key:"database"`
 	// Table is the table's name.

@@ -98,8 +98,12 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 		if err != nil {
 			return nil, err
 		}
+		format, err := s.formatOf(c)
+		if err != nil {
+			return nil, err
+		}
 		s.Manager.Add(spool.ConnectionConfig{
-			Name: name, Queue: c.Queue, AfterCommit: c.AfterCommit, Format: s.format,
+			Name: name, Queue: c.Queue, AfterCommit: c.AfterCommit, Format: format,
 			Open: func(ctx context.Context) (driver.Conn, error) { return s.openQueue(ctx, c) },
 		})
 	}
@@ -145,7 +149,11 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 	case "null":
 		return nullqueue.New(), nil
 	case "sync":
-		run := worker.Inline(c.Name, s.Mux, s.format, s.Manager.Events(), nil)
+		format, err := s.formatOf(c)
+		if err != nil {
+			return nil, err
+		}
+		run := worker.Inline(c.Name, s.Mux, format, s.Manager.Events(), nil)
 		return syncqueue.New(run), nil
 	case "memory":
 		return memqueue.New(&memqueue.Options{RetryAfter: after, KeepExpired: keep}), nil
@@ -154,9 +162,9 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 		if err != nil {
 			return nil, err
 		}
-		return sqlqueue.New(db, &sqlqueue.Options{Table: s.table(c.Connection, c.Table), RetryAfter: after, KeepExpired: keep})
+		return sqlqueue.New(db, &sqlqueue.Options{Table: s.table(c.Connection, c.Table), Layout: tableLayout(c), RetryAfter: after, KeepExpired: keep})
 	case "redis":
-		name := cmp.Or(c.Connection, "default")
+		name := redisName(c)
 		client, err := s.Redis(ctx, name)
 		if err != nil {
 			return nil, err
@@ -166,7 +174,7 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 			block = *c.BlockFor
 		}
 		return redisqueue.New(client, &redisqueue.Options{
-			Prefix: s.Config.Redis[name].Prefix, RetryAfter: after, KeepExpired: keep,
+			Prefix: s.keyPrefix(c, name), Layout: redisLayout(c), RetryAfter: after, KeepExpired: keep,
 			BlockFor: block, MigrationBatch: c.MigrationBatch,
 		})
 	case "beanstalkd":
@@ -174,6 +182,9 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 	}
 	return nil, fmt.Errorf("driver %q of connection %s is not built into this program", c.Driver, c.Name)
 }
+
+// redisName is the Redis connection of a queue connection.
+func redisName(c *config.Connection) string { return cmp.Or(c.Connection, "default") }
 
 // Failed returns the store of failed jobs, or nil where none are recorded.
 func (s *Set) Failed(ctx context.Context) (failed.Store, error) {
@@ -199,8 +210,11 @@ func (s *Set) Failed(ctx context.Context) (failed.Store, error) {
 		return nil, err
 	}
 	o := &failed.SQLOptions{Table: s.table(f.Database, f.Table), Location: zone}
-	if f.Driver == "database" {
+	switch f.Driver {
+	case "database":
 		o.Columns = failed.IDColumns()
+	case "think":
+		o.Columns = failed.ThinkColumns()
 	}
 	return failed.NewSQL(db, o), nil
 }

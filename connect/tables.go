@@ -36,7 +36,8 @@ func (s *Set) Used() []string {
 
 // Tables lists the tables that the settings keep in databases: those of jobs
 // of the named connections (none: [Set.Used]), of failed jobs, of batches, and
-// of the cache store in use with its locks. Names of connections that don't
+// of the cache store in use with its locks. Those of think-queue are left out:
+// ThinkPHP makes them. Names of connections that don't
 // exist are passed over.
 func (s *Set) Tables(connections ...string) []Table {
 	if len(connections) == 0 {
@@ -54,7 +55,7 @@ func (s *Set) Tables(connections ...string) []Table {
 		}
 	}
 	for _, name := range connections {
-		if c, err := s.Config.Connection(name); err == nil && c.Driver == "database" {
+		if c, err := s.Config.Connection(name); err == nil && c.Driver == "database" && !thinks(c) {
 			add(c.Connection, c.Table, func(n *schema.Names) *string { return &n.Jobs })
 		}
 	}

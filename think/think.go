@@ -75,6 +75,7 @@ type Format struct {
 var (
 	_ spool.Format       = (*Format)(nil)
 	_ spool.NameResolver = (*Format)(nil)
+	_ spool.KeyNamer     = (*Format)(nil)
 )
 
 // New returns the format of a profile. The error names the option that can't be
@@ -171,6 +172,9 @@ func ProfileOf(v string) (Profile, error) {
 	}
 	return "", fmt.Errorf("think: think-queue %s is not supported: 1.1 to 2.0 and 3.0.2 and later are", v)
 }
+
+// Keys implements [spool.KeyNamer]: see the function [Keys].
+func (f *Format) Keys() spool.Keys { return Keys() }
 
 // Keys are the names under which workers find each other in the application's
 // cache. Restart is think-queue's own, in all its versions; ThinkPHP knows

@@ -62,7 +62,8 @@ type Options struct {
 	// Signals is where restart, pause and maintenance are told; nil means
 	// nowhere.
 	Signals spool.Signals
-	// Keys are the names used in Signals; spool.LaravelKeys().
+	// Keys are the names used in Signals; those that go with the connection's
+	// format, see spool.KeysOf.
 	Keys *spool.Keys
 	// Maintenance says whether the application is down, besides what Signals
 	// says; nil means it isn't. Asked at most once a second.
@@ -85,7 +86,7 @@ func (o *Options) withDefaults(conn *spool.Connection) Options {
 		c.Queues = []string{conn.Queue}
 	}
 	if c.Keys == nil {
-		c.Keys = new(spool.LaravelKeys())
+		c.Keys = new(spool.KeysOf(conn.Format))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -1,8 +1,9 @@
 // Package sqlqueue is a queue in Laravel's jobs table, on SQLite, MySQL,
-// MariaDB or PostgreSQL.
+// MariaDB or PostgreSQL, or in think-queue's.
 //
 // What is stored is what Laravel's database driver stores, so PHP and Spool
-// share a table as producers and as workers. A job is a row; its number of
+// share a table as producers and as workers. What think-queue does otherwise is
+// data: see [Layout]. A job is a row; its number of
 // attempts is a column; a reservation is the time in reserved_at, which ends
 // RetryAfter later. Rows come out by id. A released job becomes a new row
 // behind the others; an expired one is taken again in its place. Where many
@@ -43,6 +44,8 @@ const (
 type Options struct {
 	// Table is the name of the jobs table, prefix included. Default: "jobs".
 	Table string
+	// Layout is what the table holds; nil means [Laravel].
+	Layout *Layout
 	// RetryAfter is how long a reservation lasts unless it is extended,
 	// rounded up to seconds; at least driver.MinLease. All workers of a table
 	// should agree on it. Default: driver.DefaultLease.
@@ -112,7 +115,11 @@ func New(db *sqldb.DB, opts *Options) (*Conn, error) {
 		Lease: lease, Renew: min(lease/3, maxRenew), Resolution: time.Second,
 	}
 	c.traits = func(context.Context) (driver.Traits, error) { return t, nil }
-	texts := newTexts(db.Dialect(), o.Table)
+	layout := Laravel()
+	if o.Layout != nil {
+		layout = *o.Layout
+	}
+	texts := newTexts(db.Dialect(), &layout, o.Table)
 	c.texts = texts
 	switch db.Dialect().Name {
 	case sqldb.SQLite:
@@ -187,14 +194,21 @@ func (c *Conn) Ping(ctx context.Context) error {
 	if _, err := c.traits(ctx); err != nil {
 		return c.explain(err)
 	}
-	rows, err := c.db.SQL().QueryContext(ctx, "SELECT id, queue, payload, attempts, reserved_at, available_at, created_at FROM "+c.db.Dialect().Ident(c.table)+" WHERE 1 = 0")
+	rows, err := c.db.SQL().QueryContext(ctx, c.texts.sql("SELECT * FROM {table} WHERE 1 = 0"))
 	if err != nil {
 		return c.explain(err)
 	}
 	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
 	for rows.Next() {
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return checkColumns(&c.texts.layout, c.table, columns)
 }
 
 func (c *Conn) closed() bool {
@@ -216,6 +230,9 @@ func (c *Conn) explain(err error) error {
 	}
 	switch c.db.Fault(err) {
 	case sqldb.NoTable:
+		if !c.texts.layout.Indexed {
+			return fmt.Errorf("table %s is missing: ThinkPHP makes it, with think queue:table and migrate:run, or by the statement in think-queue's README: %w", c.table, err)
+		}
 		return fmt.Errorf("table %s is missing; `spool migrate` creates it: %w", c.table, err)
 	case sqldb.Busy: // a read; writes end in a BusyError
 		return fmt.Errorf("another program has kept the database locked for too long: %w", err)

@@ -21,20 +21,19 @@ func (c *Conn) Size(ctx context.Context, queue string) (driver.Size, error) {
 	if c.closed() {
 		return driver.Size{}, driver.ErrClosed
 	}
-	t := c.db.Dialect().Ident(c.table)
-	count := "(SELECT COUNT(*) FROM " + t + " WHERE queue = ?"
+	count := "(SELECT COUNT(*) FROM {table} WHERE queue = ?"
 	now := time.Now().Unix()
 	// The job that waits longest is the first that was never delayed, or the
 	// delayed one that fell due first.
-	oldest := "(SELECT available_at FROM " + t + " WHERE " + isReady + " ORDER BY queue, id LIMIT 1), (SELECT MIN(available_at) FROM " + t + " WHERE " + isDue + ")"
-	if c.db.Dialect().Name == sqldb.MySQL {
-		free := "(SELECT MIN(available_at) FROM " + t + " WHERE queue = ? AND reserved_at IS NULL AND available_at <= ?)"
+	oldest := "(SELECT {due} FROM {table} WHERE " + isReady + " ORDER BY queue, id LIMIT 1), (SELECT MIN({due}) FROM {table} WHERE " + isDue + ")"
+	if c.db.Dialect().Name == sqldb.MySQL || !c.texts.layout.Indexed {
+		free := "(SELECT MIN({due}) FROM {table} WHERE queue = ? AND {free} AND {due} <= ?)"
 		oldest = free + ", " + free
 	}
 	var total, reserved, delayed int64
 	var ready, due sql.NullInt64
-	err := c.db.SQL().QueryRowContext(ctx, c.db.Rebind("SELECT "+count+"), "+
-		count+" AND reserved_at IS NOT NULL), "+count+" AND reserved_at IS NULL AND available_at > ?), "+oldest),
+	err := c.db.SQL().QueryRowContext(ctx, c.db.Rebind(c.texts.sql("SELECT "+count+"), "+
+		count+" AND {held}), "+count+" AND {free} AND {due} > ?), "+oldest)),
 		queue, queue, queue, now, queue, now, queue, now).Scan(&total, &reserved, &delayed, &ready, &due)
 	if err != nil {
 		return driver.Size{}, c.explain(err)
@@ -54,11 +53,11 @@ func inState(s driver.State) (where string, arg int64, err error) {
 	now := time.Now().Unix()
 	switch s {
 	case driver.Pending:
-		return "reserved_at IS NULL AND available_at <= ?", now, nil
+		return "{free} AND {due} <= ?", now, nil
 	case driver.Delayed:
-		return "reserved_at IS NULL AND available_at > ?", now, nil
+		return "{free} AND {due} > ?", now, nil
 	case driver.Reserved:
-		return "reserved_at IS NOT NULL AND ? = 0", 0, nil
+		return "{held} AND ? = 0", 0, nil
 	}
 	return "", 0, fmt.Errorf("sqlqueue: the state %q is not known", s)
 }
@@ -81,8 +80,8 @@ func (c *Conn) List(ctx context.Context, queue string, state driver.State, curso
 	if max <= 0 {
 		return nil, cursor, nil
 	}
-	rows, err := c.db.SQL().QueryContext(ctx, c.db.Rebind("SELECT id, attempts, payload, COALESCE(reserved_at, -1), available_at, created_at FROM "+
-		c.db.Dialect().Ident(c.table)+" WHERE queue = ? AND "+where+" AND id > ? ORDER BY id LIMIT ?"), queue, now, after, max+1)
+	rows, err := c.db.SQL().QueryContext(ctx, c.db.Rebind(c.texts.sql("SELECT id, {count}, payload, COALESCE({at}, 0), COALESCE({due}, 0), COALESCE({made}, 0) FROM {table}"+
+		" WHERE queue = ? AND "+where+" AND id > ? ORDER BY id LIMIT ?")), queue, now, after, max+1)
 	if err != nil {
 		return nil, "", c.explain(err)
 	}
@@ -94,12 +93,17 @@ func (c *Conn) List(ctx context.Context, queue string, state driver.State, curso
 		if err := rows.Scan(&e.ID, &e.Attempts, &e.Body, &reserved, &available, &created); err != nil {
 			return nil, "", err
 		}
-		e.State, e.Created = state, time.Unix(created, 0)
+		if e.State = state; created > 0 {
+			e.Created = time.Unix(created, 0)
+		}
 		switch state {
 		case driver.Delayed:
 			e.At = time.Unix(available, 0)
 		case driver.Reserved:
 			e.At = time.Unix(reserved+c.lease, 0)
+			if c.texts.layout.CountsLater {
+				e.Attempts++ // the delivery at hand
+			}
 			e.Expired = !e.At.After(time.Now())
 		}
 		entries = append(entries, e)
@@ -169,12 +173,11 @@ func (c *Conn) Rescue(ctx context.Context, queue string, max int) (int, error) {
 	if max <= 0 {
 		return 0, nil
 	}
-	t := c.db.Dialect().Ident(c.table)
-	query := "UPDATE " + t + " SET reserved_at = NULL WHERE id IN (SELECT id FROM " + t + " WHERE " + isLate + " ORDER BY reserved_at, id LIMIT ?" + c.db.Dialect().SkipLocked + ")"
+	query := "UPDATE {table} SET {expire} WHERE id IN (SELECT id FROM {table} WHERE " + isLate + " ORDER BY {at}, id LIMIT ?" + c.db.Dialect().SkipLocked + ")"
 	if c.db.Dialect().Name == sqldb.MySQL {
-		query = "UPDATE " + t + " SET reserved_at = NULL WHERE " + isLate + " ORDER BY reserved_at, id LIMIT ?"
+		query = "UPDATE {table} SET {expire} WHERE " + isLate + " ORDER BY {at}, id LIMIT ?"
 	}
-	n, err := c.exec(ctx, query, queue, time.Now().Unix()-c.lease, max)
+	n, err := c.exec(ctx, c.texts.sql(query), queue, time.Now().Unix()-c.lease, max)
 	if n > 0 {
 		c.db.Announce(c.topic(queue))
 	}

@@ -83,7 +83,7 @@ func (l *lister) standing(ctx context.Context, q sqldb.Querier, items []fence) (
 // look adds the rows of a chunk of items to held, locked.
 func (l *lister) look(ctx context.Context, q sqldb.Querier, chunk []fence, held map[int64]fence) error {
 	where, args := l.in(chunk)
-	rows, err := q.QueryContext(ctx, "SELECT id, attempts, reserved_at FROM "+l.texts.table+" WHERE "+where+" AND reserved_at IS NOT NULL"+l.texts.d.LockRows, args...)
+	rows, err := q.QueryContext(ctx, l.texts.sql("SELECT id, attempts, {at} FROM {table} WHERE "+where+" AND {held}")+l.texts.d.LockRows, args...)
 	if err != nil {
 		return err
 	}
@@ -121,10 +121,10 @@ func (l *lister) all(ctx context.Context, q sqldb.Querier, ch change, items []fe
 // group applies the change to items of equal attempts and time.
 func (l *lister) group(ctx context.Context, q sqldb.Querier, ch change, items []fence) error {
 	where, args := l.in(items)
-	where = " WHERE " + where + " AND attempts = ? AND reserved_at IS NOT NULL"
+	where = " WHERE " + where + " AND attempts = ? AND " + l.texts.held
 	args = append(args, items[0].attempts)
 	if items[0].at >= 0 {
-		where += " AND reserved_at = ?"
+		where += " AND " + l.texts.layout.ReservedAt + " = ?"
 		args = append(args, items[0].at)
 	}
 	run := func(text string, first ...any) error {

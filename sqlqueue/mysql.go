@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/spoolq/spool/sqldb"
 )
@@ -26,6 +27,7 @@ type facts struct {
 	maxBody int
 	step    int64 // between the ids of one insert
 	full    int64 // the largest number of attempts that the column holds
+	last    rune  // the last letter that the payload column takes
 }
 
 // facts asks once. While the server can't be reached they are guesses on the
@@ -46,30 +48,42 @@ func (f *mysqlFlow) facts(ctx context.Context) (facts, error) {
 	if err := tooOld(version); err != nil {
 		return safe, err
 	}
-	got := facts{maxBody: int(min(packet-1024, MaxBody)), step: safe.step, full: 255}
-	column, err := f.attemptsType(ctx)
+	got := facts{maxBody: int(min(packet-1024, MaxBody)), step: safe.step, full: 255, last: utf8.MaxRune}
+	column, err := f.column(ctx, "attempts")
 	if err != nil {
 		return safe, err
 	}
-	unsigned := strings.Contains(column, "unsigned")
-	switch {
-	case strings.HasPrefix(column, "tinyint") && unsigned:
-	case strings.HasPrefix(column, "tinyint"):
-		got.full = 127
-	case strings.HasPrefix(column, "smallint") && unsigned:
-		got.full = 65535
-	case strings.HasPrefix(column, "smallint"):
-		got.full = 32767
-	default:
-		got.full = 1<<31 - 1
+	got.full = largest(column)
+	if column, err = f.column(ctx, "payload"); err != nil {
+		return safe, err
+	}
+	if strings.Contains(column, "utf8_") || strings.Contains(column, "utf8mb3_") {
+		got.last = 0xffff
 	}
 	f.known = &got
 	return got, nil
 }
 
-// attemptsType returns the type of the attempts column: "tinyint unsigned".
-func (f *mysqlFlow) attemptsType(ctx context.Context) (string, error) {
-	rows, err := f.db.SQL().QueryContext(ctx, "SHOW COLUMNS FROM "+f.texts.table+" LIKE 'attempts'")
+// largest is the largest number that a column of this type holds.
+func largest(column string) int64 {
+	unsigned := strings.Contains(column, "unsigned")
+	switch {
+	case strings.HasPrefix(column, "tinyint") && unsigned:
+		return 255
+	case strings.HasPrefix(column, "tinyint"):
+		return 127
+	case strings.HasPrefix(column, "smallint") && unsigned:
+		return 65535
+	case strings.HasPrefix(column, "smallint"):
+		return 32767
+	}
+	return 1<<31 - 1
+}
+
+// column returns the type of a column and its collation: "tinyint unsigned",
+// "longtext utf8_general_ci".
+func (f *mysqlFlow) column(ctx context.Context, name string) (string, error) {
+	rows, err := f.db.SQL().QueryContext(ctx, "SHOW FULL COLUMNS FROM "+f.texts.table+" LIKE '"+name+"'")
 	if err != nil {
 		return "", err
 	}
@@ -82,9 +96,9 @@ func (f *mysqlFlow) attemptsType(ctx context.Context) (string, error) {
 		if err := rows.Err(); err != nil {
 			return "", err
 		}
-		return "", fmt.Errorf("table %s has no column attempts: it is not a jobs table of Laravel 5.3 or later", f.table)
+		return "", fmt.Errorf("table %s has no column %s: it is no jobs table", f.table, name)
 	}
-	values := make([]sql.RawBytes, len(names)) // name, type, and more that differ between servers
+	values := make([]sql.RawBytes, len(names)) // name, type, collation, and more that differ between servers
 	targets := make([]any, len(names))
 	for i := range values {
 		targets[i] = &values[i]
@@ -92,7 +106,7 @@ func (f *mysqlFlow) attemptsType(ctx context.Context) (string, error) {
 	if err := rows.Scan(targets...); err != nil {
 		return "", err
 	}
-	return strings.ToLower(string(values[1])), rows.Err()
+	return strings.ToLower(string(values[1]) + " " + string(values[2])), rows.Err()
 }
 
 // tooOld refuses servers without SKIP LOCKED: MySQL before 8.0.1 and MariaDB
@@ -198,11 +212,10 @@ func (f *mysqlFlow) reserve(ctx context.Context, queue string, now, expired int6
 // longest, and those that became due last, among which are delayed jobs older
 // than many that wait.
 func (f *mysqlFlow) candidateText(queue string, now, expired int64, n int) (string, []any) {
-	const free = " WHERE queue = ? AND reserved_at IS NULL AND available_at <= ? ORDER BY "
-	t := f.texts.table
-	return "(SELECT id FROM " + t + free + "available_at, id LIMIT ?)" +
-			" UNION (SELECT id FROM " + t + free + "available_at DESC, id DESC LIMIT ?)" +
-			" UNION (SELECT id FROM " + t + " WHERE " + isLate + " ORDER BY reserved_at, id LIMIT ?)",
+	const free = " WHERE queue = ? AND {free} AND {due} <= ? ORDER BY "
+	return f.texts.sql("(SELECT id FROM {table}" + free + "{due}, id LIMIT ?)" +
+			" UNION (SELECT id FROM {table}" + free + "{due} DESC, id DESC LIMIT ?)" +
+			" UNION (SELECT id FROM {table} WHERE " + isLate + " ORDER BY {at}, id LIMIT ?)"),
 		[]any{queue, now, n, queue, now, n / 2, queue, expired, n}
 }
 
@@ -238,8 +251,9 @@ func (f *mysqlFlow) take(ctx context.Context, ids []int64, now, expired int64, m
 	args = append(args, now, expired, max)
 	var ts []taken
 	err := f.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, "SELECT id, attempts, payload FROM "+f.texts.table+" WHERE id IN ("+sqldb.Marks(len(ids))+")"+
-			" AND (reserved_at IS NULL AND available_at <= ? OR reserved_at <= ?) ORDER BY id LIMIT ?"+f.texts.d.SkipLocked, args...)
+		// What attempts will be, were there no limit.
+		rows, err := tx.QueryContext(ctx, f.texts.sql("SELECT id, {next}, payload FROM {table} WHERE id IN ("+sqldb.Marks(len(ids))+")"+
+			" AND ({free} AND {due} <= ? OR {held} AND {at} <= ?) ORDER BY id LIMIT ?")+f.texts.d.SkipLocked, args...)
 		if err != nil {
 			return err
 		}
@@ -247,15 +261,13 @@ func (f *mysqlFlow) take(ctx context.Context, ids []int64, now, expired int64, m
 			return err
 		}
 		mine := make([]any, 0, len(ts)+2)
-		mine = append(mine, now, full)
+		mine = append(mine, full, now)
 		for i := range ts {
 			mine = append(mine, ts[i].id)
-			if !ts[i].full {
-				ts[i].attempts++
-			}
-			ts[i].full = ts[i].attempts >= full
+			ts[i].attempts = min(ts[i].attempts, full)
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE "+f.texts.table+" SET reserved_at = ?, attempts = attempts + (attempts < ?) WHERE id IN ("+sqldb.Marks(len(ts))+")", mine...)
+		// The attempts first: the server assigns from left to right.
+		_, err = tx.ExecContext(ctx, f.texts.sql("UPDATE {table} SET attempts = CASE WHEN {count} < ? THEN {next} ELSE attempts END, {mark} = ? WHERE id IN ("+sqldb.Marks(len(ts))+")"), mine...)
 		return err
 	})
 	return ts, err

@@ -25,19 +25,18 @@ type pgsqlFlow struct {
 // range and the order begins with it, so that only the index on (queue, id)
 // can serve it: the primary key would walk over every delayed and reserved row.
 func newPgsqlFlow(db *sqldb.DB, texts *texts) *pgsqlFlow {
-	t := texts.table
-	take := "WITH ready AS MATERIALIZED (SELECT id FROM " + t +
-		" WHERE queue >= $1 AND queue <= $1 AND reserved_at IS NULL AND available_at <= created_at AND available_at <= $2 ORDER BY queue, id LIMIT $4 FOR UPDATE SKIP LOCKED)," +
-		" due AS MATERIALIZED (SELECT id FROM " + t + " WHERE id = ANY(ARRAY(SELECT id FROM " + t +
-		" WHERE queue = $1 AND reserved_at IS NULL AND available_at > created_at AND available_at <= $2 ORDER BY available_at, id LIMIT $5))" +
-		" AND reserved_at IS NULL ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)," +
-		" late AS MATERIALIZED (SELECT id FROM " + t + " WHERE id = ANY(ARRAY(SELECT id FROM " + t +
-		" WHERE queue = $1 AND reserved_at IS NOT NULL AND reserved_at <= $3 ORDER BY reserved_at, id LIMIT $5))" +
-		" AND reserved_at <= $3 ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)" +
-		" UPDATE " + t + " SET reserved_at = $2, attempts = CASE WHEN attempts < 32767 THEN attempts + 1 ELSE attempts END" +
+	take := "WITH ready AS MATERIALIZED (SELECT id FROM {table}" +
+		" WHERE queue >= $1 AND queue <= $1 AND {free}{never} AND {due} <= $2 ORDER BY queue, id LIMIT $4 FOR UPDATE SKIP LOCKED)," +
+		" due AS MATERIALIZED (SELECT id FROM {table} WHERE id = ANY(ARRAY(SELECT id FROM {table}" +
+		" WHERE queue = $1 AND {free}{later} AND {due} <= $2 ORDER BY {due}, id LIMIT $5))" +
+		" AND {free} ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)," +
+		" late AS MATERIALIZED (SELECT id FROM {table} WHERE id = ANY(ARRAY(SELECT id FROM {table}" +
+		" WHERE queue = $1 AND {held} AND {at} <= $3 ORDER BY {at}, id LIMIT $5))" +
+		" AND {held} AND {at} <= $3 ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)" +
+		" UPDATE {table} SET {mark} = $2, attempts = CASE WHEN {count} < 32767 THEN {next} ELSE attempts END" +
 		" WHERE id = ANY(ARRAY(SELECT id FROM (SELECT id FROM ready UNION ALL SELECT id FROM due UNION ALL SELECT id FROM late) AS c ORDER BY id LIMIT $4))" +
 		" RETURNING id, attempts, payload"
-	return &pgsqlFlow{db: db, texts: texts, take: take}
+	return &pgsqlFlow{db: db, texts: texts, take: texts.sql(take)}
 }
 
 func (f *pgsqlFlow) insert(ctx context.Context, queue string, rows []row) ([]string, error) {
@@ -54,8 +53,8 @@ func (f *pgsqlFlow) insert(ctx context.Context, queue string, rows []row) ([]str
 			for i, r := range rows {
 				available[i], bodies[i] = r.available, string(r.body)
 			}
-			res, err = q.QueryContext(ctx, "INSERT INTO "+f.texts.table+" (queue, attempts, reserved_at, available_at, created_at, payload)"+
-				" SELECT $1, 0, NULL, m.a, $2, m.p FROM unnest($3::bigint[], $4::text[]) WITH ORDINALITY AS m(a, p, o) ORDER BY m.o RETURNING id",
+			res, err = q.QueryContext(ctx, f.texts.sql("INSERT INTO {table} ({columns})"+
+				" SELECT $1, 0, {none}, m.a, $2, m.p FROM unnest($3::bigint[], $4::text[]) WITH ORDINALITY AS m(a, p, o) ORDER BY m.o RETURNING id"),
 				queue, rows[0].created, available, bodies)
 		}
 		if err != nil {
@@ -118,27 +117,26 @@ func (f *pgsqlFlow) apply(ctx context.Context, q sqldb.Querier, ch change, items
 		}
 	}
 	args := []any{ids, attempts, at}
-	t := f.texts.table
 	const from = "unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS r(id, attempts, at)"
-	const match = " WHERE j.id = r.id AND j.attempts = r.attempts AND j.reserved_at IS NOT NULL AND (r.at < 0 OR j.reserved_at = r.at)"
+	const match = " WHERE j.id = r.id AND j.attempts = r.attempts AND {j.held} AND (r.at < 0 OR j.{at} = r.at)"
 	var text string
 	switch ch.kind {
 	case toDelete:
-		text = "DELETE FROM " + t + " AS j USING " + from + match + " RETURNING j.id"
+		text = "DELETE FROM {table} AS j USING " + from + match + " RETURNING j.id"
 	case toExtend:
-		text = "UPDATE " + t + " AS j SET reserved_at = $4 FROM " + from + match + " RETURNING j.id"
+		text = "UPDATE {table} AS j SET {at} = $4 FROM " + from + match + " RETURNING j.id"
 		args = append(args, ch.now)
 	case toRelease, toReturn:
-		count := "attempts"
+		count := "{again}"
 		if ch.kind == toReturn {
-			count = "attempts - 1"
+			count = "{back}"
 		}
-		text = "WITH gone AS (DELETE FROM " + t + " AS j USING " + from + match + " RETURNING j.id, j.queue, j.attempts, j.payload)," +
-			" again AS (INSERT INTO " + t + " (queue, attempts, reserved_at, available_at, created_at, payload)" +
-			" SELECT queue, " + count + ", NULL, $4, $5, payload FROM gone ORDER BY id) SELECT id FROM gone"
+		text = "WITH gone AS (DELETE FROM {table} AS j USING " + from + match + " RETURNING j.id, j.queue, j.attempts, j.payload)," +
+			" again AS (INSERT INTO {table} ({columns})" +
+			" SELECT queue, " + count + ", {none}, $4, $5, payload FROM gone ORDER BY id) SELECT id FROM gone"
 		args = append(args, ch.available, ch.now)
 	}
-	rows, err := q.QueryContext(ctx, text, args...)
+	rows, err := q.QueryContext(ctx, f.texts.sql(text), args...)
 	if err != nil {
 		return err
 	}

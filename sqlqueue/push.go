@@ -1,11 +1,15 @@
 package sqlqueue
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/sqldb"
@@ -39,10 +43,50 @@ func (c *Conn) accept(ctx context.Context, ms []driver.Message) ([]row, error) {
 	}
 	now := time.Now()
 	rows := make([]row, len(ms))
+	last := c.lastLetter(ctx)
 	for i, m := range ms {
-		rows[i] = row{available: dueAt(now, m.Delay), created: now.Unix(), body: m.Body}
+		body, ok := narrow(m.Body, last)
+		if !ok {
+			return nil, &driver.LimitError{Index: i, What: "text", Why: "the column payload of table " + c.table + " takes letters of three bytes only (utf8), and this body, which has longer ones, is no JSON in which they could be escaped: make the column utf8mb4"}
+		}
+		rows[i] = row{available: dueAt(now, m.Delay), created: now.Unix(), body: body}
 	}
 	return rows, nil
+}
+
+// lastLetter is the last letter that the payload column takes.
+func (c *Conn) lastLetter(ctx context.Context) rune {
+	if m, ok := c.flow.(*mysqlFlow); ok {
+		if f, err := m.facts(ctx); err == nil {
+			return f.last
+		}
+	}
+	return utf8.MaxRune
+}
+
+// narrow makes a body fit for a column that takes letters up to last (MySQL's
+// old utf8 ends at U+FFFF): JSON gets \u escapes, which mean the same. ok is
+// false where that can't be.
+func narrow(body []byte, last rune) (fit []byte, ok bool) {
+	wide := func(r rune) bool { return r > last }
+	if last >= utf8.MaxRune || !bytes.ContainsFunc(body, wide) {
+		return body, true
+	}
+	if !json.Valid(body) {
+		return nil, false
+	}
+	fit = make([]byte, 0, len(body)+len(body)/4)
+	for len(body) > 0 {
+		r, n := utf8.DecodeRune(body)
+		if !wide(r) {
+			fit = append(fit, body[:n]...)
+		} else {
+			high, low := utf16.EncodeRune(r)
+			fit = fmt.Appendf(fit, `\u%04x\u%04x`, high, low)
+		}
+		body = body[n:]
+	}
+	return fit, true
 }
 
 // PushTx is Push within tx, a *sql.Tx of the same database or a transaction

@@ -56,6 +56,9 @@ func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Res
 		r := &receipt{id: t.id, attempts: t.attempts, full: t.full}
 		r.reservedAt.Store(now)
 		rs[i] = driver.Reservation{ID: strconv.FormatInt(t.id, 10), Queue: queue, Body: t.body, Attempts: int(t.attempts), Receipt: r}
+		if c.texts.layout.CountsLater {
+			rs[i].Attempts++ // the delivery at hand
+		}
 	}
 	return rs, nil
 }

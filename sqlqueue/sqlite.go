@@ -21,15 +21,14 @@ type sqliteFlow struct {
 }
 
 func newSQLiteFlow(db *sqldb.DB, texts *texts) *sqliteFlow {
-	t := texts.table
-	peek := "SELECT id FROM (" +
-		"SELECT id FROM (SELECT id FROM " + t + " WHERE " + isReady + " ORDER BY id LIMIT ?)" +
-		" UNION ALL SELECT id FROM (SELECT id FROM " + t + " WHERE " + isDue + " ORDER BY available_at, id LIMIT ?)" +
-		" UNION ALL SELECT id FROM (SELECT id FROM " + t + " WHERE " + isLate + " ORDER BY reserved_at, id LIMIT ?)" +
-		") ORDER BY id LIMIT ?"
+	peek := texts.sql("SELECT id FROM (" +
+		"SELECT id FROM (SELECT id FROM {table} WHERE " + isReady + " ORDER BY id LIMIT ?)" +
+		" UNION ALL SELECT id FROM (SELECT id FROM {table} WHERE " + isDue + " ORDER BY {due}, id LIMIT ?)" +
+		" UNION ALL SELECT id FROM (SELECT id FROM {table} WHERE " + isLate + " ORDER BY {at}, id LIMIT ?)" +
+		") ORDER BY id LIMIT ?")
 	return &sqliteFlow{
 		db: db, texts: texts, peek: peek,
-		take: "UPDATE " + t + " SET reserved_at = ?, attempts = attempts + 1 WHERE id IN (" + peek + ") RETURNING id, attempts, payload",
+		take: texts.sql("UPDATE {table} SET {mark} = ?, attempts = {next} WHERE id IN (") + peek + ") RETURNING id, attempts, payload",
 	}
 }
 

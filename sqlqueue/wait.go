@@ -137,12 +137,11 @@ func (c *Conn) beforeDue(ctx context.Context, queues []string, d time.Duration) 
 // nextDueText selects when the first delayed job becomes due, and when the
 // oldest reservation was made.
 func (c *Conn) nextDueText(queue string, now int64) (string, []any) {
-	t := c.db.Dialect().Ident(c.table)
-	delayed := "SELECT MIN(available_at) FROM " + t + " WHERE queue = ? AND reserved_at IS NULL AND available_at > ?"
-	if c.db.Dialect().Name != sqldb.MySQL {
-		delayed += " AND available_at > created_at" // what the index holds
+	delayed := "SELECT MIN({due}) FROM {table} WHERE queue = ? AND {free} AND {due} > ?"
+	if c.db.Dialect().Name != sqldb.MySQL && c.texts.layout.Indexed {
+		delayed += "{later}" // what the index holds
 	}
-	return "SELECT (" + delayed + "), (SELECT MIN(reserved_at) FROM " + t + " WHERE queue = ? AND reserved_at IS NOT NULL)", []any{queue, now, queue}
+	return c.texts.sql("SELECT (" + delayed + "), (SELECT MIN({at}) FROM {table} WHERE queue = ? AND {held})"), []any{queue, now, queue}
 }
 
 // nextDue returns the unix second at which the next job of the queue becomes

@@ -60,8 +60,12 @@ type Traits struct {
 	// TextOnly says that a body must be valid UTF-8 without NUL; others are
 	// refused with a [*LimitError].
 	TextOnly bool
-	// MaxDelay is the longest delay that Push and Release accept; 0 means any.
+	// MaxDelay is the longest delay that Push accepts, and Release unless
+	// MaxRelease says otherwise; 0 means any.
 	MaxDelay time.Duration
+	// MaxRelease is the longest delay that Release and Return accept where it
+	// isn't MaxDelay (SQS: 12 h after a push of 15 min); 0 means MaxDelay.
+	MaxRelease time.Duration
 	// CountsInBody says that attempts are counted inside the payload, which
 	// must therefore be a JSON object carrying "id" and "attempts" (Laravel's
 	// Redis layout).

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -75,8 +76,10 @@ func delayOverLimit(f *fixture) {
 	q := f.queue("limit")
 	f.push(f.c, q, 1, 0)
 	rs := f.reserveN(f.c, q, 1)
-	if err := f.c.Release(f.ctx(), rs, s.Delay); err == nil {
-		f.Errorf("Release with a delay of %v was accepted, over the limit of %v", s.Delay, f.traits.MaxDelay)
+	limit := cmp.Or(f.traits.MaxRelease, f.traits.MaxDelay)
+	over := limit + max(f.traits.Resolution, time.Second)
+	if err := f.c.Release(f.ctx(), rs, over); err == nil {
+		f.Errorf("Release with a delay of %v was accepted, over the limit of %v", over, limit)
 	}
 }
 

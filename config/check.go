@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -151,8 +152,8 @@ func (c *checker) sqlite(q *Connection) {
 		return
 	}
 	key := "database.connections." + d.Name
-	if d.Database == ":memory:" {
-		c.add(Warn, key+".database", ":memory: keeps jobs in this process only: they are gone when it ends")
+	if d.Database == ":memory:" || strings.HasPrefix(d.Database, "file:") {
+		c.add(Refuse, key+".database", "%s is not the path of a file; name one, or use the driver memory for jobs that stay in one process", d.Database)
 	}
 	if d.Synchronous == "normal" || d.Synchronous == "off" {
 		c.add(Warn, key+".synchronous", "%s: a power cut may lose the jobs pushed last%s", d.Synchronous, map[bool]string{true: " and damage the file"}[d.Synchronous == "off"])

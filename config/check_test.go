@@ -42,7 +42,7 @@ func TestCheck(t *testing.T) {
 		{"cache and queue apart", laravel + "cache: {default: redis}", []string{"redis"}, nil},
 		{"a cluster", laravel + "database: {redis: {default: {cluster: true, database: 2}}}", []string{"redis"}, []string{"refuse: database.redis.default.database: a Redis Cluster has", "warn: queue.connections.redis.queue: Laravel 11 needs braces"}},
 		{"a cluster, braces", laravel + "queue: {connections: {redis: {queue: '{default}'}}}\ndatabase: {redis: {default: {nodes: ['a:1']}}}", []string{"redis"}, nil},
-		{"SQLite in memory", laravel + "database: {connections: {sqlite: {database: ':memory:', synchronous: off}}}", nil, []string{"warn: database.connections.sqlite.database: :memory: keeps", "warn: database.connections.sqlite.synchronous: off: a power cut may lose the jobs pushed last and damage"}},
+		{"SQLite in memory", laravel + "database: {connections: {sqlite: {database: ':memory:', synchronous: off}}}", nil, []string{"refuse: database.connections.sqlite.database: :memory: is not the path", "warn: database.connections.sqlite.synchronous: off: a power cut may lose the jobs pushed last and damage"}},
 		{"SQS of nobody", laravel, []string{"sqs"}, []string{"refuse: queue.connections.sqs.prefix: still names"}},
 	}
 	for _, tt := range tests {
@@ -140,6 +140,27 @@ func TestRender(t *testing.T) {
 		a, b := cfg.values[key], again.values[key]
 		if b.n == nil || show(a.n, "") != show(b.n, "") {
 			t.Errorf("%s was %q, is %+v", key, show(a.n, ""), b.n)
+		}
+	}
+}
+
+// TestSQLiteModes: the modes that can be had, in any case of letters, and why
+// the others can't.
+func TestSQLiteModes(t *testing.T) {
+	for _, mode := range []string{"wal", "WAL", "delete", "Truncate", "persist"} {
+		cfg, err := Load(&Options{Dir: write(t, map[string]string{"spool.yaml": "database: {connections: {sqlite: {journal_mode: " + mode + ", synchronous: NORMAL}}}"})})
+		if err != nil {
+			t.Errorf("%s: %v", mode, err)
+			continue
+		}
+		if d := cfg.Databases["sqlite"]; d.JournalMode != strings.ToLower(mode) || d.Synchronous != "normal" {
+			t.Errorf("%s is %q, synchronous %q", mode, d.JournalMode, d.Synchronous)
+		}
+	}
+	for _, mode := range []string{"memory", "off"} {
+		_, err := Load(&Options{Dir: write(t, map[string]string{"spool.yaml": "database: {connections: {sqlite: {journal_mode: '" + mode + "'}}}"})})
+		if err == nil || !strings.Contains(err.Error(), "would damage the file") || !strings.Contains(err.Error(), "wal, delete") {
+			t.Errorf("%s: %v", mode, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -236,12 +237,25 @@ func (d *decoder) leaf(v reflect.Value, n *node, key string, f *field) bool {
 		return false
 	}
 	if enum := f.tag.Get("enum"); enum != "" && n.text != "" {
-		if known := strings.Split(enum, ","); !slices.Contains(known, n.text) {
-			d.fail(n, key, "unknown %s %q%s%s", f.path[len(f.path)-1], n.text, foreignName(n.text), didYouMean(n.text, known))
+		known, last := strings.Split(enum, ","), f.path[len(f.path)-1]
+		switch lower := strings.ToLower(n.text); {
+		case slices.Contains(known, n.text):
+		case f.tag.Get("for") == "sqlite" && slices.Contains(known, lower):
+			v.SetString(lower) // pragmas are written WAL as often as wal
+		default:
+			d.fail(n, key, "unknown %s %q%s%s", last, n.text, cmp.Or(unsafeMode(last, lower), foreignName(n.text)), didYouMean(n.text, known))
 			return false
 		}
 	}
 	return true
+}
+
+// unsafeMode says why a mode of SQLite is none here.
+func unsafeMode(key, mode string) string {
+	if key == "journal_mode" && (mode == "memory" || mode == "off") {
+		return " (a process that dies in the middle of a write would damage the file, jobs included)"
+	}
+	return ""
 }
 
 // listLeaf decodes a list, or a scalar split at commas.

@@ -40,11 +40,13 @@ type Database struct {
 	SSLCert string `key:"sslcert" for:"mysql,mariadb,pgsql" path:"true"`
 	// SSLKey is the file of the client's key.
 	SSLKey string `key:"sslkey" for:"mysql,mariadb,pgsql" path:"true"`
-	// Synchronous is SQLite's pragma. What a power cut may lose with normal: the
-	// last commits, never the file.
-	Synchronous string `key:"synchronous" for:"sqlite" enum:"full,normal,extra,off"`
-	// JournalMode is SQLite's pragma; unset leaves the file as it is.
-	JournalMode string `key:"journal_mode" for:"sqlite" enum:"wal,delete,truncate,persist,memory,off"`
+	// Synchronous is SQLite's pragma. What a power cut may lose in journal mode
+	// wal: with full and extra nothing, with normal the last commits, with off the
+	// file. In the other modes, with full the very last commit.
+	Synchronous string `key:"synchronous" for:"sqlite" enum:"extra,full,normal,off"`
+	// JournalMode is SQLite's pragma; unset leaves a file as it is, and gives a new
+	// one wal. Switching a file needs it for itself.
+	JournalMode string `key:"journal_mode" for:"sqlite" enum:"wal,delete,truncate,persist"`
 	// BusyTimeout is how long a foreign writer of the file is waited for.
 	BusyTimeout time.Duration `key:"busy_timeout" for:"sqlite"`
 	// MaxOpen is the size of the pool; 0 leaves it to the driver.

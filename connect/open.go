@@ -50,7 +50,7 @@ func (s *Set) openDatabase(_ context.Context, name string) (*sqldb.DB, error) {
 	switch d.Driver {
 	case "sqlite":
 		return sqlite.Open(d.Database, &sqlite.Options{
-			Synchronous: sqlite.Synchronous(d.Synchronous), WAL: d.JournalMode == "wal", Wait: d.BusyTimeout,
+			Synchronous: sqlite.Synchronous(d.Synchronous), Journal: sqlite.Journal(d.JournalMode), Wait: d.BusyTimeout,
 		})
 	case "mysql", "mariadb":
 		return s.openMySQL(d)

@@ -82,13 +82,17 @@ func start(file string, o Options) (*shared, error) {
 	return s, nil
 }
 
-// prepare checks that the file can be used and gives a new one its mode.
+// prepare checks that the file can be used and gives it the mode asked for, or
+// a new one WAL.
 // Another process may do the same at the same moment, which a busy timeout
 // does not cover.
 func prepare(db *sql.DB, file string, o Options) error {
-	query := "PRAGMA journal_mode"
-	if o.WAL || isNew(file) {
-		query = "PRAGMA journal_mode = wal"
+	query, want := "PRAGMA journal_mode", o.Journal
+	if want == "" && isNew(file) {
+		want = WAL
+	}
+	if want != "" {
+		query += " = " + string(want)
 	}
 	ctx := context.Background()
 	for deadline := time.Now().Add(o.Wait); ; time.Sleep(5 * time.Millisecond) {
@@ -99,6 +103,8 @@ func prepare(db *sql.DB, file string, o Options) error {
 			err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&n)
 		}
 		switch {
+		case err == nil && o.Journal != "" && mode != string(o.Journal):
+			return fmt.Errorf("sqlite: %s stays in journal mode %s: SQLite can't switch it to %s there", file, mode, o.Journal)
 		case err == nil:
 			return nil
 		case classify(err) == sqldb.Busy && time.Now().Before(deadline):

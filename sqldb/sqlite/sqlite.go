@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,11 @@ import (
 // Synchronous says what a commit has survived when it returns.
 type Synchronous string
 
-// The two modes worth having.
+// The modes.
 const (
+	// Extra is Full that also flushes the folder when a rollback journal is
+	// deleted. In WAL mode it is the same.
+	Extra Synchronous = "extra"
 	// Full: a committed job survives a power cut.
 	Full Synchronous = "full"
 	// Normal: a committed job survives a crash of the process, but a power cut
@@ -27,15 +31,36 @@ const (
 	// pushed are gone, jobs deleted run again). The file stays sound in WAL
 	// mode. Single pushes are several times faster.
 	Normal Synchronous = "normal"
+	// Off: what Normal says, and a power cut or a crash of the operating system
+	// may damage the file.
+	Off Synchronous = "off"
+)
+
+// Journal is how a file is kept whole when a process dies in the middle of a
+// write. SQLite's modes memory and off are left out: under them that damages
+// the file.
+type Journal string
+
+// The modes.
+const (
+	// WAL is write-ahead logging: readers and the writer don't wait for each
+	// other. The file keeps it. It needs shared memory: not on a network drive.
+	WAL Journal = "wal"
+	// Delete, Truncate and Persist are a rollback journal, and what becomes of
+	// it at each commit. The file keeps that it isn't WAL; which of them it is,
+	// each connection says.
+	Delete   Journal = "delete"
+	Truncate Journal = "truncate"
+	Persist  Journal = "persist"
 )
 
 // Options of a file. All handles of one file in a process must agree on them.
 type Options struct {
-	// Synchronous is Full or Normal. Default: Full.
+	// Synchronous is Extra, Full, Normal or Off. Default: Full.
 	Synchronous Synchronous
-	// WAL switches an existing file to write-ahead logging, which lasts. A new
-	// file gets it anyway; by default an existing file keeps its mode.
-	WAL bool
+	// Journal switches the file to this mode, for which no other program may
+	// have it open. Default: a new file gets WAL, an existing one keeps its own.
+	Journal Journal
 	// Wait is how long another program may hold the file's lock before a
 	// *sqldb.BusyError is returned. Default: 30 s.
 	Wait time.Duration
@@ -51,8 +76,13 @@ func (o *Options) filled() (Options, error) {
 	if f.Synchronous == "" {
 		f.Synchronous = Full
 	}
-	if f.Synchronous = Synchronous(strings.ToLower(string(f.Synchronous))); f.Synchronous != Full && f.Synchronous != Normal {
-		return f, fmt.Errorf("sqlite: synchronous is %q; it must be %q or %q", f.Synchronous, Full, Normal)
+	f.Synchronous = Synchronous(strings.ToLower(string(f.Synchronous)))
+	if !slices.Contains([]Synchronous{Extra, Full, Normal, Off}, f.Synchronous) {
+		return f, fmt.Errorf("sqlite: synchronous is %q; it must be extra, full, normal or off", f.Synchronous)
+	}
+	f.Journal = Journal(strings.ToLower(string(f.Journal)))
+	if !slices.Contains([]Journal{"", WAL, Delete, Truncate, Persist}, f.Journal) {
+		return f, fmt.Errorf("sqlite: journal mode is %q; it must be wal, delete, truncate or persist", f.Journal)
 	}
 	if f.Wait <= 0 {
 		f.Wait = 30 * time.Second
@@ -110,6 +140,9 @@ func pool(file string, o Options, wait time.Duration) (*sql.DB, error) {
 	q.Set("_txlock", "immediate")
 	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", wait.Milliseconds()))
 	q.Add("_pragma", fmt.Sprintf("synchronous(%s)", o.Synchronous))
+	if o.Journal == Truncate || o.Journal == Persist {
+		q.Add("_pragma", fmt.Sprintf("journal_mode(%s)", o.Journal)) // each connection's own
+	}
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: q.Encode()}
 	c, err := sqlite.NewConnector(u.String())
 	if err != nil {

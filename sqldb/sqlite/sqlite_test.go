@@ -91,12 +91,70 @@ func TestJournalMode(t *testing.T) {
 	if err := kept.Close(); err != nil {
 		t.Fatal(err)
 	}
-	asked := open(t, file, &sqlite.Options{WAL: true, Synchronous: sqlite.Normal})
+	asked := open(t, file, &sqlite.Options{Journal: sqlite.WAL, Synchronous: sqlite.Normal})
 	if m := one[string](t, asked, "PRAGMA journal_mode"); m != "wal" {
 		t.Errorf("with WAL asked for, the mode is %q", m)
 	}
 	if n := one[int](t, asked, "PRAGMA synchronous"); n != 1 {
 		t.Errorf("synchronous is %d, want 1 (NORMAL)", n)
+	}
+}
+
+// TestModes: every mode is in force on the connection that writes and on those
+// that read, in a new file and in one that had another.
+func TestModes(t *testing.T) {
+	for _, journal := range []sqlite.Journal{sqlite.WAL, sqlite.Delete, sqlite.Truncate, sqlite.Persist} {
+		for sync, number := range map[sqlite.Synchronous]int{sqlite.Extra: 3, sqlite.Full: 2, sqlite.Normal: 1, sqlite.Off: 0} {
+			dir := t.TempDir()
+			old := filepath.Join(dir, "old.db")
+			was := sqlite.WAL
+			if journal == sqlite.WAL {
+				was = sqlite.Delete
+			}
+			if err := open(t, old, &sqlite.Options{Journal: was}).Close(); err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range []string{filepath.Join(dir, "new.db"), old} {
+				db := open(t, file, &sqlite.Options{Journal: journal, Synchronous: sync})
+				write(t, db, "INSERT INTO t VALUES (1, '')")
+				read := func(q sqldb.Querier, who string) {
+					var mode string
+					var n int
+					err := errors.Join(q.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode), q.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&n))
+					if err != nil || mode != string(journal) || n != number {
+						t.Errorf("%s %s, %s: %s %d, %v; want %s %d", journal, sync, who, mode, n, err, journal, number)
+					}
+				}
+				read(db.SQL(), "reading "+filepath.Base(file))
+				if err := db.Run(t.Context(), func(_ context.Context, q sqldb.Querier) error { read(q, "writing"); return nil }); err != nil {
+					t.Error(err)
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	// What another program keeps open can't be switched.
+	file := filepath.Join(t.TempDir(), "busy.db")
+	customer(t, file)
+	other, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	tx, err := other.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("INSERT INTO customers VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(file, &sqlite.Options{Journal: sqlite.WAL, Wait: 50 * time.Millisecond}); err == nil {
+		t.Error("a file was switched under another program's transaction")
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -118,7 +176,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"a missing folder", filepath.Join(dir, "none", "q.db"), nil, "folder"},
 		{"a folder", dir, nil, dir},
 		{"a file of another kind", text, nil, text},
-		{"a mode that loses too much", file, &sqlite.Options{Synchronous: "off"}, `"off"`},
+		{"an unknown mode", file, &sqlite.Options{Synchronous: "maybe"}, `"maybe"`},
+		{"a journal mode that breaks files", file, &sqlite.Options{Journal: "off"}, `"off"`},
 		{"other options for an open file", file, &sqlite.Options{Synchronous: sqlite.Normal}, "other options"},
 	} {
 		db, err := sqlite.Open(c.path, c.opts)

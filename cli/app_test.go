@@ -19,8 +19,13 @@ import (
 
 // run runs an application's command line in a folder of its own.
 func run(ctx context.Context, app *App, dir string, args ...string) (code int, stdout, stderr string) {
+	return runWith(ctx, app, dir, nil, args...)
+}
+
+// runWith is run with these variables too.
+func runWith(ctx context.Context, app *App, dir string, environ []string, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = app.Run(ctx, args, IO{In: strings.NewReader(""), Out: &out, Err: &errs, Env: []string{"APP_ENV=testing"}, Dir: dir})
+	code = app.Run(ctx, args, IO{In: strings.NewReader(""), Out: &out, Err: &errs, Env: append([]string{"APP_ENV=testing"}, environ...), Dir: dir})
 	return code, out.String(), errs.String()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,7 +80,7 @@ func (e *env) listen(ctx context.Context, f *pflag.FlagSet, connection string, o
 	res, err := listen.Run(ctx, work, &listen.Options{
 		Dir: e.io.Dir, Env: e.io.Env, Stdout: e.io.Out, Stderr: e.io.Err, Sleep: w.Sleep, Rest: w.Rest,
 		CPU: time.Duration(o.cpu), Nice: o.nice, Abort: abort, Logger: e.logger(),
-		Wait: func(ctx context.Context) error { return waitForJob(ctx, conn, w.Queue, w.Sleep) },
+		Wait: (&watch{conn, queuesOf(conn, w.Queue), w.Sleep, e.returns(conn.Name)}).wait,
 	})
 	e.code = res.ExitCode
 	return err
@@ -118,33 +119,91 @@ func (p *parent) Abort() {
 	}
 }
 
-// lookEvery is how often a child looks even if nothing seems to wait: leases
-// that have ended are not announced.
-const lookEvery = 15 * time.Second
+const (
+	// lookEvery is how often a child looks even if nothing seems to wait: not
+	// every backend can tell of leases that have ended.
+	lookEvery = 15 * time.Second
+	// shortestLull and longestLull bound the pauses between looks that found
+	// nothing. The parent reserves nothing, so that a backend's wake-up, meant
+	// for one who does, may come again and again.
+	shortestLull = 5 * time.Millisecond
+	longestLull  = 250 * time.Millisecond
+)
 
-// waitForJob returns when one of the queues may have a job. Where the backend
-// only polls, its looks are checked by a count, as a child costs much more.
-func waitForJob(ctx context.Context, conn *spool.Connection, queues []string, sleep time.Duration) error {
-	waiter, ok := conn.Driver().(driver.Waiter)
+// watch tells when a child would have something to do.
+type watch struct {
+	conn    *spool.Connection
+	queues  []string
+	sleep   time.Duration
+	expired bool // reservations that have ended are taken again
+}
+
+// returns says whether workers of a connection take expired reservations.
+func (e *env) returns(connection string) bool {
+	c, err := e.set.Config.Connection(connection)
+	return err != nil || c.RetryAfter != nil
+}
+
+// wait returns when one of the queues seems to have a job. Every wake-up is
+// checked by a look, as a child costs much more.
+func (w *watch) wait(ctx context.Context) error {
+	waiter, ok := w.conn.Driver().(driver.Waiter)
 	if !ok {
-		return sleepFor(ctx, sleep)
+		return sleepFor(ctx, w.sleep)
 	}
-	queues = queuesOf(conn, queues)
-	for until := time.Now().Add(lookEvery); time.Now().Before(until); {
-		if err := waiter.Wait(ctx, queues, min(time.Until(until), lookEvery)); err != nil {
+	lull := shortestLull
+	for until := time.Now().Add(lookEvery); time.Now().Before(until); lull = min(2*lull, longestLull) {
+		if err := waiter.Wait(ctx, w.queues, time.Until(until)); err != nil {
 			return err
 		}
-		for _, q := range queues {
-			size, err := conn.Size(ctx, q)
-			if errors.Is(err, errors.ErrUnsupported) || err == nil && size.Pending > 0 {
-				return nil
+		for _, q := range w.queues {
+			if ready, err := w.ready(ctx, q); ready || err != nil {
+				return err
 			}
-			if err != nil {
-				return fmt.Errorf("looking for jobs: %w", err)
-			}
+		}
+		if err := sleepFor(ctx, lull); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// reservedLook is how many reservations are looked at for one that has ended.
+const reservedLook = 10
+
+// ready says whether a child would find a job, or that it can't be told. A
+// delayed job that is due, and one whose lease has ended, join the others only
+// when somebody reserves.
+func (w *watch) ready(ctx context.Context, queue string) (bool, error) {
+	size, err := w.conn.Size(ctx, queue)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("looking for jobs: %w", err)
+	case size.Pending > 0 || size.Approximate:
+		return true, nil
+	}
+	if size.Delayed > 0 {
+		ready, err := w.any(ctx, queue, driver.Delayed, 1, func(e driver.Entry) bool { return !e.At.After(time.Now()) })
+		if ready || err != nil {
+			return ready, err
+		}
+	}
+	if size.Reserved == 0 || !w.expired {
+		return false, nil
+	}
+	return w.any(ctx, queue, driver.Reserved, reservedLook, func(e driver.Entry) bool { return e.Expired })
+}
+
+// any says whether one of the first jobs in a state is as asked for. It is
+// false where jobs can't be listed.
+func (w *watch) any(ctx context.Context, queue string, state driver.State, most int, is func(driver.Entry) bool) (bool, error) {
+	entries, _, err := w.conn.List(ctx, queue, state, "", most)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return false, fmt.Errorf("looking for jobs: %w", err)
+	}
+	return slices.ContainsFunc(entries, is), nil
 }
 
 func sleepFor(ctx context.Context, d time.Duration) error {

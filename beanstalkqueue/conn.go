@@ -8,10 +8,13 @@
 // beanstalkd gives a job to a TCP connection, and takes it back when that
 // connection ends, whatever the reason and at once. So a Conn that is closed
 // hands back what it holds, and when a connection breaks all its reservations
-// are lost together: every verb answers [driver.ErrLost] for them without
-// asking the server, and Traits.Renew is a second, so that a worker that
-// extends its leases learns of it soon and cancels what it runs. The next call
-// connects anew.
+// are lost together: [Conn.Lost] says so at once, so that a worker cancels what
+// it runs before another has it, and every verb answers [driver.ErrLost] for
+// them without asking the server. The next call connects anew.
+//
+// A server that is restarted with its log (-b) has all jobs, and has forgotten
+// the deliveries since a job was last put, released, buried or kicked. One
+// without a log has lost everything.
 //
 // All verbs share one connection, on which nothing ever blocks and whose
 // commands are pipelined, so any number of workers may use a Conn. Wait blocks
@@ -36,7 +39,14 @@
 //
 // A lease is the time to run (ttr) that the producer gave to the job. RetryAfter
 // is given to those pushed here; those of a Laravel application have its
-// retry_after. Extend renews each by its own.
+// retry_after. Extend renews each by its own, and Traits.Renew is a second, so
+// that times to run down to 3 s are kept.
+//
+// A worker whose machine loses power leaves its connection open. beanstalkd
+// misses the end of about a third of the leases of a connection on which nothing
+// happens any more (a Conn sees to it that something does); such a job comes back
+// only when the server's operating system finds the connection dead. Set its
+// net.ipv4.tcp_keepalive_time to a few minutes instead of two hours.
 //
 // Only the next job of each state can be looked at: see [Conn.Peek]. There is
 // no List.
@@ -96,6 +106,7 @@ type Conn struct {
 	running sync.WaitGroup // readers, and those who hand back
 	dialing chan struct{}  // holds the right to make the main connection
 	woken   signal         // by Push
+	lost    signal         // by connections that end with jobs
 
 	mu       sync.Mutex
 	closed   bool
@@ -112,14 +123,15 @@ type Conn struct {
 }
 
 var (
-	_ driver.Conn        = (*Conn)(nil)
-	_ driver.Waiter      = (*Conn)(nil)
-	_ driver.Extender    = (*Conn)(nil)
-	_ driver.Sizer       = (*Conn)(nil)
-	_ driver.QueueLister = (*Conn)(nil)
-	_ driver.Clearer     = (*Conn)(nil)
-	_ driver.Pinger      = (*Conn)(nil)
-	_ driver.Advisor     = (*Conn)(nil)
+	_ driver.Conn         = (*Conn)(nil)
+	_ driver.Waiter       = (*Conn)(nil)
+	_ driver.Extender     = (*Conn)(nil)
+	_ driver.LossNotifier = (*Conn)(nil)
+	_ driver.Sizer        = (*Conn)(nil)
+	_ driver.QueueLister  = (*Conn)(nil)
+	_ driver.Clearer      = (*Conn)(nil)
+	_ driver.Pinger       = (*Conn)(nil)
+	_ driver.Advisor      = (*Conn)(nil)
 )
 
 // Open connects to the server at addr, "host:port", "host" (port 11300) or

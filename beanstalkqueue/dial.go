@@ -154,5 +154,5 @@ func (c *Conn) dial(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	c.failures, c.lastErr = 0, nil
-	return newSession(conn, c.opts.Timeout, &c.running), nil
+	return newSession(conn, c.opts.Timeout, &c.lost, &c.running), nil
 }

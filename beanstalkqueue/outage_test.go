@@ -23,8 +23,16 @@ func TestKilledServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := reserve(t, c, "q", 1)
+	lost := c.Lost()
 	s.Kill()
-	until(t, "the reservation is lost", func() bool { return errors.Is(driver.ItemError(c.Extend(t.Context(), held), 0), driver.ErrLost) })
+	select {
+	case <-lost:
+	case <-time.After(5 * time.Second):
+		t.Error("nobody is told of the loss")
+	}
+	if err := c.Extend(t.Context(), held); !errors.Is(driver.ItemError(err, 0), driver.ErrLost) {
+		t.Errorf("Extend after the loss: %v, want ErrLost", err)
+	}
 	start := time.Now()
 	for name, err := range map[string]error{"Delete": c.Delete(t.Context(), held), "Release": c.Release(t.Context(), held, 0)} {
 		if !errors.Is(err, driver.ErrLost) {

@@ -17,6 +17,7 @@ import (
 type session struct {
 	conn    net.Conn
 	timeout time.Duration // for an answer, over what the command may block
+	lost    *signal       // sent when jobs are lost with the connection
 
 	mu      sync.Mutex
 	err     error      // why it is dead
@@ -57,9 +58,9 @@ var (
 
 // newSession starts reading from a new connection; running ends when it is
 // gone.
-func newSession(conn net.Conn, timeout time.Duration, running *sync.WaitGroup) *session {
+func newSession(conn net.Conn, timeout time.Duration, lost *signal, running *sync.WaitGroup) *session {
 	s := &session{
-		conn: conn, timeout: timeout,
+		conn: conn, timeout: timeout, lost: lost,
 		used: "default", watched: []string{"default"}, held: map[uint64]*receipt{},
 	}
 	running.Go(s.read)
@@ -268,7 +269,10 @@ func (s *session) dead(head *request, err error) {
 		close(r.done)
 	}
 	s.waiting = nil
-	clear(s.held)
+	if len(s.held) > 0 {
+		clear(s.held)
+		s.lost.send()
+	}
 	if s.pulse != nil {
 		s.pulse.Stop()
 	}

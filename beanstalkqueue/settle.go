@@ -54,6 +54,10 @@ func (c *Conn) Extend(ctx context.Context, rs []driver.Reservation) error {
 	return c.settle(ctx, touch, rs)
 }
 
+// Lost returns a channel that is closed when a connection ends next that holds
+// jobs. By then Extend answers [driver.ErrLost] for them.
+func (c *Conn) Lost() <-chan struct{} { return c.lost.next() }
+
 // Bury sets the jobs aside, attempts counted: nobody gets them until they are
 // kicked. Outcomes are as for Delete. Laravel has no way to get them back.
 func (c *Conn) Bury(ctx context.Context, rs []driver.Reservation) error {

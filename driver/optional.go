@@ -29,6 +29,15 @@ type Extender interface {
 	Extend(ctx context.Context, rs []Reservation) error
 }
 
+// LossNotifier is implemented by backends that notice when reservations are
+// gone, such as those that tie them to a network connection.
+type LossNotifier interface {
+	// Lost returns a channel that is closed when reservations are lost next. It
+	// is a hint to extend them all now, whatever the time: Extend says which are
+	// ErrLost. Ask for the next channel before that.
+	Lost() <-chan struct{}
+}
+
 // Returner is implemented by backends that can undo a delivery.
 type Returner interface {
 	// Return is Release with the attempt given back: the job looks as if it

@@ -23,12 +23,13 @@ var (
 	sameProcess = map[string]time.Duration{
 		onMemory: 20 * time.Millisecond, onSQLite: 20 * time.Millisecond, onRedis: 50 * time.Millisecond,
 		onMySQL: 50 * time.Millisecond, onPostgres: 50 * time.Millisecond,
+		onBeanstalkd: 50 * time.Millisecond,
 	}
 	// SQLite and MySQL have no way to tell another process: it looks by itself,
 	// the rarer the longer nothing came.
 	otherProcess = map[string]time.Duration{
 		onSQLite: 150 * time.Millisecond, onRedis: 50 * time.Millisecond,
-		onMySQL: time.Second, onPostgres: 50 * time.Millisecond,
+		onMySQL: time.Second, onPostgres: 50 * time.Millisecond, onBeanstalkd: 50 * time.Millisecond,
 	}
 )
 

@@ -99,6 +99,7 @@ func TestKilledWorkers(t *testing.T) {
 			h := f.history()
 			h.known(t, uuids)
 			h.apart(t)
+			h.counted(t)
 			s.failedAre(t, uuids, work)
 			t.Logf("%d runs of %d jobs, %d cut off by %d kills: %.0f/s", h.n, len(uuids), h.count(""), kills, h.rate())
 			if h.count("") == 0 {

@@ -14,6 +14,7 @@ import (
 func TestServerCut(t *testing.T) {
 	servers := map[string]func(testing.TB, ...string) *testserver.Server{
 		onRedis: testserver.NewRedis, onMySQL: testserver.NewMySQL, onPostgres: testserver.NewPostgres,
+		onBeanstalkd: testserver.NewBeanstalkd,
 	}
 	for kind, start := range servers {
 		t.Run(kind, func(t *testing.T) {
@@ -51,6 +52,9 @@ func TestServerCut(t *testing.T) {
 			h := f.history()
 			h.known(t, uuids)
 			h.apart(t)
+			if kind != onBeanstalkd {
+				h.counted(t)
+			}
 			s.failedAre(t, uuids, work)
 			t.Logf("%d runs of %d jobs, %d cancelled", h.n, len(uuids), h.count(cancelled))
 			if h.count(cancelled) == 0 {

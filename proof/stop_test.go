@@ -11,7 +11,7 @@ import (
 // is handed back as if it had never been taken, and nothing stays reserved.
 func TestStoppedWorkersHandBack(t *testing.T) {
 	const quick, slow, waiting = 20, 10, 30
-	for _, kind := range kinds() {
+	for _, kind := range returning() {
 		t.Run(kind, func(t *testing.T) {
 			p := newPlace(t, kind, 90*time.Second)
 			s := p.use(t)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/beanstalkqueue"
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/failed"
 	"github.com/spoolq/spool/internal/testserver"
@@ -32,9 +33,14 @@ const (
 	onRedis    = "redis"
 	onMySQL    = "mysql"
 	onPostgres = "postgres"
+	// Counts deliveries by itself, and forgets them when it is killed.
+	onBeanstalkd = "beanstalkd"
 )
 
-func kinds() []string { return []string{onSQLite, onRedis, onMySQL, onPostgres} }
+func kinds() []string { return append(returning(), onBeanstalkd) }
+
+// returning are the stores that can undo a delivery and list their jobs.
+func returning() []string { return []string{onSQLite, onRedis, onMySQL, onPostgres} }
 
 // place says where a queue is: all that another process needs to open it.
 type place struct {
@@ -60,6 +66,8 @@ func newPlace(t *testing.T, kind string, retryAfter time.Duration) place {
 		p.Address = testserver.MySQL(t)
 	case onPostgres:
 		p.Address = testserver.Postgres(t)
+	case onBeanstalkd:
+		p.Address = testserver.NewBeanstalkd(t).Addr
 	}
 	return p.prepare(t)
 }
@@ -69,7 +77,7 @@ func (p place) prepare(t *testing.T) place {
 	t.Helper()
 	names := schema.Names{Jobs: "jobs", FailedJobs: schema.DefaultNames().FailedJobs}
 	tables := p
-	if p.Kind == onRedis {
+	if p.Kind == onRedis || p.Kind == onBeanstalkd {
 		p.Prefix = "proof_" + strings.ToLower(rand.Text()) + "_"
 		p.Failed = filepath.Join(t.TempDir(), "failed.db")
 		tables = place{Kind: onSQLite, Address: p.Failed}
@@ -112,9 +120,12 @@ func (p place) open(ctx context.Context) (*store, error) {
 	s := &store{}
 	var conn driver.Conn
 	var err error
-	if p.Kind == onRedis {
+	switch p.Kind {
+	case onRedis:
 		conn, err = p.openRedis(ctx, s)
-	} else {
+	case onBeanstalkd:
+		conn, err = p.openBeanstalkd(ctx, s)
+	default:
 		conn, err = p.openSQL(s)
 	}
 	if err != nil {
@@ -159,6 +170,15 @@ func (p place) openRedis(ctx context.Context, s *store) (driver.Conn, error) {
 	s.failed = failed.NewSQL(db, nil)
 	s.close = func() error { client.Close(); return db.Close() }
 	return redisqueue.New(client, &redisqueue.Options{Prefix: p.Prefix, RetryAfter: p.RetryAfter})
+}
+
+func (p place) openBeanstalkd(ctx context.Context, s *store) (driver.Conn, error) {
+	db, err := sqlite.Open(p.Failed, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.failed, s.close = failed.NewSQL(db, nil), db.Close
+	return beanstalkqueue.Open(ctx, p.Address, &beanstalkqueue.Options{RetryAfter: p.RetryAfter})
 }
 
 // use opens the place for the time of the test.

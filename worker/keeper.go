@@ -242,14 +242,39 @@ func (k *keeper) keepLeases(ctx context.Context) {
 	}
 	tick := time.NewTicker(max(k.renew/8, 50*time.Millisecond))
 	defer tick.Stop()
+	lost := k.lost()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-lost:
+			lost = k.lost()
+			k.renewAll()
 		case <-tick.C:
 		}
 		for batch := k.toRenew(time.Now()); len(batch) > 0; batch = batch[min(maxExtend, len(batch)):] {
 			k.extend(ctx, batch[:min(maxExtend, len(batch))])
+		}
+	}
+}
+
+// lost returns a channel that is closed when the backend notices that leases
+// are gone; nil if it wouldn't.
+func (k *keeper) lost() <-chan struct{} {
+	if n, ok := k.conn.(driver.LossNotifier); ok {
+		return n.Lost()
+	}
+	return nil
+}
+
+// renewAll makes the renewal of every lease due.
+func (k *keeper) renewAll() {
+	now := time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, t := range k.tasks {
+		if !t.renewAt.IsZero() {
+			t.renewAt = now
 		}
 	}
 }

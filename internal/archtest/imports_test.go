@@ -84,6 +84,10 @@ var rules = []rule{
 		why: "a Redis user links no SQL database",
 	},
 	{
+		packages: []string{"beanstalkqueue"}, only: ours("driver"),
+		why: "it speaks the protocol itself",
+	},
+	{
 		packages: []string{"config"}, never: append(ours(append(drivers, openers...)...), sdks()...),
 		why: "config yields plain values; connect is the one place that opens them",
 	},

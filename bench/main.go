@@ -31,6 +31,7 @@ func run() (err error) {
 	who := flag.String("who", "spool,raw", "contestants, with commas; ratios are of the first")
 	flag.IntVar(&p.rounds, "rounds", 5, "turns of each contestant")
 	flag.DurationVar(&p.aim, "time", time.Second, "how long one measurement should take")
+	width := flag.Int("width", 0, "fix the setting of a drain instead of trying several")
 	limit := flag.Duration("timeout", 45*time.Minute, "end of everything")
 	asJSON := flag.Bool("json", false, "print JSON, every round of it, instead of tables")
 	cpu := flag.String("cpuprofile", "", "write a CPU profile of the whole run to `file`")
@@ -46,6 +47,13 @@ func run() (err error) {
 	}
 	if p.contestants, err = pick(*who, contestants(), func(c *contestant) (string, bool) { return c.name, false }); err != nil {
 		return err
+	}
+	if *width > 0 {
+		for _, c := range p.cases {
+			if c.drains() {
+				c.task.Width = *width
+			}
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

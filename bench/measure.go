@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,26 +13,45 @@ import (
 	"time"
 )
 
-// usage is what a task has used, of everything since the machine started.
+// usage is what a task has used.
 type usage struct {
-	client, server time.Duration
-	allocs         uint64 // of this process
+	client, server time.Duration // of CPU; server is negative if unknown
+	allocs         uint64        // of this process
 }
 
-// used reads the clocks. A server's is unknown (negative) where there is no
-// /proc.
-func (s *store) used() usage {
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	u := usage{allocs: mem.Mallocs, server: -1}
+// measure calls f and returns what it used. Reading the server's clock is work
+// of our own, so that is read before ours at the start and after it at the end.
+func (s *store) measure(f func() error) (usage, error) {
+	server := s.serverCPU()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	client := ownCPU()
+	err := f()
+	u := usage{client: ownCPU() - client, server: -1}
+	runtime.ReadMemStats(&after)
+	u.allocs = after.Mallocs - before.Mallocs
+	if end := s.serverCPU(); server >= 0 && end >= 0 {
+		u.server = end - server
+	}
+	return u, err
+}
+
+// ownCPU returns the CPU time that this process has used.
+func ownCPU() time.Duration {
 	var self syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &self) == nil {
-		u.client = time.Duration(self.Utime.Nano() + self.Stime.Nano())
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &self) != nil {
+		return 0
 	}
-	if s.pid != 0 {
-		u.server = treeCPU(s.pid)
+	return time.Duration(self.Utime.Nano() + self.Stime.Nano())
+}
+
+// serverCPU returns the CPU time that the server has used; negative where
+// there is no server, or no /proc to say it.
+func (s *store) serverCPU() time.Duration {
+	if s.pid == 0 {
+		return -1
 	}
-	return u
+	return treeCPU(s.pid)
 }
 
 // tick is the unit of /proc/PID/stat: Linux shows every system 100 a second.
@@ -74,6 +94,18 @@ func statFields(path string) ([]int, error) {
 	return nums, nil
 }
 
+// alone waits until only we are connected to PostgreSQL: what a connection did
+// is counted when it is gone.
+func (s *store) alone(ctx context.Context, db *sql.DB) error {
+	for n := 2; s.family == pgsqlStore && n > 1; time.Sleep(10 * time.Millisecond) {
+		err := db.QueryRowContext(ctx, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()").Scan(&n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // counted is what a server counts.
 type counted map[string]float64
 
@@ -97,7 +129,6 @@ func (s *store) counters(ctx context.Context) (counted, error) {
 		}
 		return c, err
 	case mysqlStore, pgsqlStore:
-		time.Sleep(200 * time.Millisecond) // PostgreSQL's backends report when they end
 		queries := map[string]string{"statements": "SHOW GLOBAL STATUS LIKE 'Questions'"}
 		if s.family == pgsqlStore {
 			queries = map[string]string{
@@ -110,6 +141,9 @@ func (s *store) counters(ctx context.Context) (counted, error) {
 			return nil, err
 		}
 		defer db.Close()
+		if err := s.alone(ctx, db.SQL()); err != nil {
+			return nil, err
+		}
 		for name, query := range queries {
 			var label, value string
 			if err := db.SQL().QueryRowContext(ctx, query).Scan(&label, &value); err != nil {

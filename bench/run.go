@@ -227,13 +227,11 @@ func (p *plan) once(ctx context.Context, s *store, e *entrant, t task, width, jo
 		}
 	}
 	runtime.GC() // nobody pays for another's garbage
-	before := s.used()
-	res, err := e.player.run(ctx, t)
-	after := s.used()
-	u := usage{client: after.client - before.client, server: -1, allocs: after.allocs - before.allocs}
-	if before.server >= 0 && after.server >= 0 {
-		u.server = after.server - before.server
-	}
+	var res result
+	u, err := s.measure(func() (err error) {
+		res, err = e.player.run(ctx, t)
+		return err
+	})
 	return res, u, err
 }
 

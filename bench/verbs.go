@@ -28,7 +28,7 @@ func storeWidths(_ *store, c *testcase) []int {
 	switch {
 	case c.task.Kind == latency, c.task.Work > 0:
 		return nil
-	case c.drains():
+	case c.drains() && c.task.Width == 0:
 		return []int{100, 1000}
 	}
 	return []int{c.task.Width}

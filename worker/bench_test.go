@@ -84,7 +84,7 @@ func TestAllocationsOfAJob(t *testing.T) {
 		typed       bool
 		concurrency int
 		most        float64
-	}{{false, 1, 60}, {false, 100, 40}, {true, 100, 50}} {
+	}{{false, 1, 20}, {false, 100, 18}, {true, 100, 26}} {
 		var ran atomic.Int64
 		mux, conn := noOp(c.typed, &ran), stocked(t, jobs)
 		var before, after runtime.MemStats

@@ -6,7 +6,9 @@
 // their kind in a test binary, or in a whole run when the runner has started
 // one and named it in SPOOL_TEST_REDIS, SPOOL_TEST_POSTGRES, SPOOL_TEST_MYSQL,
 // SPOOL_TEST_BEANSTALKD or SPOOL_TEST_SQS. The New functions start a server of the test's own,
-// to be stopped, killed and paused.
+// to be stopped, killed and paused; NewRedisCluster and NewRedisSentinel start
+// several that belong together. SPOOL_TEST_REDIS_SERVER names another program
+// that speaks Redis, such as valkey-server.
 //
 // A test binary that uses the package has
 //

@@ -18,14 +18,19 @@ type Server struct {
 
 func newServer(t testing.TB, k int, args []string) *Server {
 	t.Helper()
-	s, err := start(kinds[k], true, args)
+	s := newOfKind(t, kinds[k], args)
+	if k == mysqlKind {
+		s.DSN += "spool"
+	}
+	return s
+}
+
+func newOfKind(t testing.TB, k kind, args []string) *Server {
+	t.Helper()
+	s, err := start(k, true, args)
 	require(t, err)
 	t.Cleanup(s.remove)
-	dsn := kinds[k].address(s)
-	if k == mysqlKind {
-		dsn += "spool"
-	}
-	return &Server{Addr: s.addr(), DSN: dsn, t: t, s: s}
+	return &Server{Addr: s.addr(), DSN: k.address(s), t: t, s: s}
 }
 
 // Stop ends the server as an operator would and waits for it. It does nothing

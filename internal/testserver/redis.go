@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +18,7 @@ import (
 var redisServer = kind{
 	name:        "redis",
 	env:         "SPOOL_TEST_REDIS",
-	programs:    []string{"redis-server"},
+	programs:    []string{redisProgram()},
 	stopSignal:  syscall.SIGTERM,
 	deathSignal: syscall.SIGKILL,
 	command: func(s *server) (string, []string) {
@@ -24,7 +26,7 @@ var redisServer = kind{
 		if s.persist {
 			appendonly = "yes"
 		}
-		return program("redis-server"), []string{
+		return program(redisProgram()), []string{
 			"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--dir", s.dir,
 			"--save", "", "--appendonly", appendonly, "--appendfsync", "everysec",
 		}
@@ -37,6 +39,15 @@ var redisServer = kind{
 		return probePID(s, command, "process_id:")
 	},
 	address: (*server).addr,
+}
+
+// redisProgram is the server to test with: redis-server, or what the
+// environment names instead, e.g. valkey-server.
+func redisProgram() string {
+	if name := os.Getenv("SPOOL_TEST_REDIS_SERVER"); name != "" {
+		return name
+	}
+	return "redis-server"
 }
 
 // Redis returns the host and port of a Redis server that other tests use too:
@@ -82,4 +93,29 @@ func probePID(s *server, command, label string) error {
 		}
 	}
 	return fmt.Errorf("the answer has no %q: %w", label, lines.Err())
+}
+
+// redisAnswer reads an answer that is one text or number.
+func redisAnswer(from io.Reader) (string, error) {
+	r := bufio.NewReader(from)
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	line = strings.TrimRight(line, "\r\n")
+	switch kind, rest := line[:1], line[1:]; kind {
+	case "+", ":":
+		return rest, nil
+	case "-":
+		return "", errors.New(rest)
+	case "$":
+		n, err := strconv.Atoi(rest)
+		if err != nil || n < 0 {
+			return "", err
+		}
+		text := make([]byte, n)
+		_, err = io.ReadFull(r, text)
+		return string(text), err
+	}
+	return "", fmt.Errorf("an answer of another kind: %q", line)
 }

@@ -114,7 +114,7 @@ func length(text []byte) (int, error) {
 	if err == nil && n > maxAnswer {
 		err = fmt.Errorf("a length of %d bytes", n)
 	}
-	return int(n), err //nolint:gosec // bounded just above
+	return int(n), err
 }
 
 // known returns the word as one of the constants, "" if it is none of them.

@@ -2,6 +2,7 @@ package beanstalkqueue
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"time"
@@ -146,7 +147,7 @@ func (c *Conn) dial(ctx context.Context) (*session, error) {
 		return nil, driver.ErrClosed
 	}
 	if err != nil {
-		if ctx.Err() != context.Canceled { //nolint:errorlint // the bare value; a caller that gave up is no failure
+		if !errors.Is(ctx.Err(), context.Canceled) { // a caller that gave up is no failure
 			c.failures++
 			c.lastErr = err
 			c.retryAt = time.Now().Add(min(10*time.Millisecond<<min(c.failures, 10), longestBackoff))

@@ -168,7 +168,7 @@ func (s *session) known(rs []driver.Reservation, p *part, since time.Time) []dri
 			s.forget(rc) // its lease has ended already
 			continue
 		}
-		rc.pri = uint32(min(count(stats, "pri"), maxSeconds)) //nolint:gosec // bounded
+		rc.pri = uint32(min(count(stats, "pri"), maxSeconds))
 		rc.ttr = time.Duration(count(stats, "ttr")) * time.Second
 		rc.until = since.Add(rc.ttr)
 		if since.IsZero() {

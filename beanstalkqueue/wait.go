@@ -179,7 +179,7 @@ func (c *Conn) keep(res driver.Reservation) {
 	c.kept[res.Queue] = append(c.kept[res.Queue], f)
 }
 
-func (f *found) receipt() *receipt { return f.res.Receipt.(*receipt) } //nolint:errcheck,forcetypeassert // made here
+func (f *found) receipt() *receipt { return f.res.Receipt.(*receipt) } //nolint:forcetypeassert // made here
 
 // handBack makes a job available that nobody has fetched.
 func (c *Conn) handBack(f *found) {

@@ -67,6 +67,10 @@ func (c *checker) connection(q *Connection) {
 		c.redis(q, key)
 		c.lease(q, key)
 	case "beanstalkd":
+		if q.RetryAfter == nil {
+			c.add(Warn, key+".retry_after", "null: beanstalkd has no reservations that stay; jobs are given 90 s, after which it takes back those of a worker that died")
+			return
+		}
 		c.lease(q, key)
 	}
 }

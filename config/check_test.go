@@ -29,6 +29,7 @@ func TestCheck(t *testing.T) {
 		{"a job's timeout", laravel + "jobs: [{name: A, shell: x, timeout: 90}, {name: B, shell: x, timeout: 10}]", nil, []string{"warn: jobs[0].timeout: 90 s is not below"}},
 		{"block_for 0", laravel + "database: {redis: {options: {prefix: x}}}\nqueue: {connections: {redis: {block_for: 0}}}", []string{"redis"}, []string{"warn: queue.connections.redis.block_for: 0 blocks without limit"}},
 		{"block_for 0 of beanstalkd is the stock", laravel, []string{"beanstalkd"}, nil},
+		{"beanstalkd without retry_after", laravel + "queue: {connections: {beanstalkd: {retry_after: null}}}", []string{"beanstalkd"}, []string{"warn: queue.connections.beanstalkd.retry_after: null: beanstalkd has no reservations that stay"}},
 		{"sleep at timeout", laravel + "worker: {timeout: 3}", nil, []string{"warn: worker.sleep: sleep and rest (3 s) reach timeout (3 s)"}},
 		{"any number of tries at once", laravel + "worker: {tries: 0}", nil, []string{"warn: worker.tries: 0 is any number"}},
 		{"any number of tries with a pause", laravel + "worker: {tries: 0, backoff: [0, 5]}", nil, nil},

@@ -113,13 +113,17 @@ func (c *Connection) push(ctx context.Context, queue string, m driver.Message) (
 // pushGathered pushes the messages of several callers. A message that the
 // driver refuses takes none of the others with it.
 func (c *Connection) pushGathered(ctx context.Context, queue string, ms []driver.Message) ([]string, []error) {
-	ids, errs := make([]string, len(ms)), make([]error, len(ms))
+	errs := make([]error, len(ms))
+	accepted, err := c.conn.Push(ctx, queue, ms)
+	if err == nil {
+		return accepted, errs
+	}
+	ids := make([]string, len(ms))
 	at := make([]int, len(ms)) // where the messages still to be pushed belong
 	for i := range at {
 		at[i] = i
 	}
-	for len(ms) > 0 {
-		accepted, err := c.conn.Push(ctx, queue, ms)
+	for {
 		for i, id := range accepted {
 			ids[at[i]] = id
 		}
@@ -131,6 +135,7 @@ func (c *Connection) pushGathered(ctx context.Context, queue string, ms []driver
 			errs[at[limit.Index]] = err
 			ms = append(append([]driver.Message{}, ms[:limit.Index]...), ms[limit.Index+1:]...)
 			at = append(append([]int{}, at[:limit.Index]...), at[limit.Index+1:]...)
+			accepted, err = c.conn.Push(ctx, queue, ms)
 			continue
 		}
 		for _, i := range at[len(accepted):] {

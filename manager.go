@@ -89,10 +89,9 @@ func (m *Manager) Connection(ctx context.Context, name string) (*Connection, err
 		name = m.def
 	}
 	c := m.conns[name]
-	known := slices.Clone(m.order)
 	m.mu.Unlock()
 	if c == nil {
-		return nil, &UnknownConnectionError{Name: name, Known: known}
+		return nil, &UnknownConnectionError{Name: name, Known: m.Names()}
 	}
 	if err := c.open(ctx); err != nil {
 		return nil, err

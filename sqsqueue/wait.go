@@ -173,8 +173,8 @@ func (c *Conn) poll(ctx context.Context, url string, p *poll) {
 	for {
 		rs, err := c.receive(ctx, url, 1, longPoll)
 		c.polls.mu.Lock()
-		again := err == nil && len(rs) == 0 && len(p.waiters) > 0 && ctx.Err() == nil
-		if again {
+		ended := ctx.Err() != nil
+		if err == nil && len(rs) == 0 && len(p.waiters) > 0 && !ended {
 			c.polls.mu.Unlock()
 			continue
 		}
@@ -185,7 +185,7 @@ func (c *Conn) poll(ctx context.Context, url string, p *poll) {
 			p.linger = nil
 		}
 		p.kept = append(p.kept, rs...)
-		if ctx.Err() == nil {
+		if !ended {
 			p.err = err
 		}
 		p.wake() // also if it was ended for want of waiters and one has come since

@@ -130,6 +130,12 @@ func bindings() []binding {
 		bind("cache.stores.redis.lock_connection", since("REDIS_CACHE_LOCK_CONNECTION", 11)),
 		bind("laravel", envName{name: "SPOOL_LARAVEL", plain: true}),
 	}
+	return append(list, ownBindings()...)
+}
+
+// ownBindings lists the variables that are Spool's own, whatever the framework.
+func ownBindings() []binding {
+	list := []binding{bind("thinkphp", envName{name: "SPOOL_THINKPHP", plain: true})}
 	for _, f := range fieldsOf(reflect.TypeFor[Worker]()) {
 		key := f.path[0]
 		list = append(list, bind("worker."+key, envName{name: workerVar(key), plain: true}))
@@ -169,9 +175,9 @@ func (b *binding) pick(env environ, v Version) (variable, *Finding) {
 
 // overlay is the layer of the environment: stock names only for the
 // connections that known has.
-func (env environ) overlay(v Version, known *node) (*node, []Finding) {
+func (env environ) overlay(names []binding, v Version, known *node) (*node, []Finding) {
 	out, found := &node{}, []Finding(nil)
-	for _, b := range bindings() {
+	for _, b := range names {
 		got, f := b.pick(env, v)
 		if f != nil && !strings.Contains(f.Key, queueRedis) { // addQueueRedis tells of those at once
 			found = append(found, *f)
@@ -202,9 +208,9 @@ func envNode(v variable) *node {
 
 // unknownVars warns of variables that look like settings of the queue but that
 // nobody reads.
-func (env environ) unknownVars() []Finding {
+func (env environ) unknownVars(names []binding) []Finding {
 	var known []string
-	for _, b := range bindings() {
+	for _, b := range names {
 		for _, e := range b.names {
 			known = append(known, e.name)
 		}

@@ -23,6 +23,9 @@ type Config struct {
 	// Laravel is the version whose defaults apply: 8, 11, 5.8, or none (the zero
 	// Version), which means that no Laravel application is involved.
 	Laravel Version `key:"laravel"`
+	// ThinkPHP is the version of the ThinkPHP application beside us, whose
+	// variables and defaults apply: 5.0, 5.1, 6, 8; empty means none.
+	ThinkPHP string `key:"thinkphp" enum:"5.0,5.1,6,8"`
 	// StockEnv says whether Laravel's names in the environment (REDIS_HOST, …)
 	// set what they set in a stock application. Without it the environment only
 	// counts where spool.yaml says ${NAME}.

@@ -32,18 +32,23 @@ func processEnviron(pairs []string) environ {
 	return env
 }
 
-// addFile adds the variables of a .env file; those of the process stay.
-func (env environ) addFile(path, shown string) error {
+// addFile adds the variables of a .env file; those of the process stay. A file
+// with sections is ThinkPHP's.
+func (env environ) addFile(path, shown string) (sections bool, err error) {
 	content, err := readSmall(path)
 	if err != nil {
-		return err
+		return false, err
 	}
-	entries, err := parseDotenv(string(content))
+	parse := parseDotenv
+	if sections = iniSection.Match(content); sections {
+		parse = parseSections
+	}
+	entries, err := parse(string(content))
 	var bad *dotenvError
 	if errors.As(err, &bad) {
-		return &Error{Source: Source{Kind: FromFile, File: shown, Line: bad.line}, Err: bad.err}
+		return sections, &Error{Source: Source{Kind: FromFile, File: shown, Line: bad.line}, Err: bad.err}
 	} else if err != nil {
-		return err
+		return sections, err
 	}
 	for i := range entries {
 		e := &entries[i]
@@ -57,7 +62,7 @@ func (env environ) addFile(path, shown string) error {
 		v := e.resolve(func(name string) (string, bool) { x, ok := env[name]; return x.value, ok })
 		env[e.name] = variable{v, Source{Kind: FromEnv, Name: e.name, File: shown, Line: e.line}}
 	}
-	return nil
+	return sections, nil
 }
 
 // names returns the names of all variables, sorted.

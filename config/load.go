@@ -70,6 +70,9 @@ type loader struct {
 	yaml     *node
 	flags    *node
 	version  Version
+	think    *node     // ThinkPHP's version; nil without ThinkPHP
+	lock     thinkLock // of composer.lock
+	sections bool      // the .env file is ThinkPHP's
 	warnings []Finding
 	errs     []error
 }
@@ -130,8 +133,11 @@ func (l *loader) shown(path string) string {
 func (l *loader) read() error {
 	l.env = processEnviron(l.opts.Environ)
 	var errs []error
+	lock := filepath.Join(l.root, "composer.lock")
+	l.lock = readThinkLock(lock, l.shown(lock))
 	if l.envFile != "" {
-		if err := l.env.addFile(l.envFile, l.shown(l.envFile)); err != nil {
+		sections, err := l.env.addFile(l.envFile, l.shown(l.envFile))
+		if l.sections = sections; err != nil {
 			errs = append(errs, missing(err, "--env-file"))
 		}
 	}
@@ -146,6 +152,7 @@ func (l *loader) read() error {
 			// What is wrong with single values is told together with whatever
 			// else is wrong.
 			l.errs = append(l.errs, flatten(err)...)
+			l.fromThink(tree)
 			l.yaml = tree.prune(nil)
 		}
 	}
@@ -173,8 +180,10 @@ func missing(err error, what string) error {
 
 // build merges the layers and gives them their types.
 func (l *loader) build() (*Config, error) {
-	if err := l.findVersion(); err != nil {
-		l.errs = append(l.errs, err)
+	if l.findThink(); l.think == nil {
+		if err := l.findVersion(); err != nil {
+			l.errs = append(l.errs, err)
+		}
 	}
 	written := l.yaml.merge(l.flags)
 	env := l.env
@@ -182,11 +191,22 @@ func (l *loader) build() (*Config, error) {
 		env = env.only("SPOOL_")
 	}
 	stock := stockTree(l.version, l.root, l.appName(env, written))
-	over, found := env.overlay(l.version, stock.merge(written))
-	l.warnings = append(append(l.warnings, found...), l.env.unknownVars()...)
-	l.addQueueRedis(over, stock)
+	names := bindings()
+	if l.think != nil {
+		stock = thinkStock(stock, l.think.text)
+		names = append(thinkBindings(), ownBindings()...)
+	}
+	over, found := env.overlay(names, l.version, stock.merge(written))
+	l.warnings = append(append(l.warnings, found...), l.env.unknownVars(names)...)
+	if l.think == nil {
+		l.addQueueRedis(over, stock)
+	}
 	user := l.yaml.merge(over).merge(l.flags)
-	l.addDatabaseURL(env, user, stock)
+	if l.think != nil {
+		stock.setKey("thinkphp", l.think)
+	} else {
+		l.addDatabaseURL(env, user, stock)
+	}
 	return l.finish(stock, user)
 }
 

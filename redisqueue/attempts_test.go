@@ -29,7 +29,7 @@ return out`)
 	}
 	out := make([]raised, len(docs))
 	for i := range out {
-		r, err := reservation(&answer[2*i], &answer[2*i+1])
+		r, err := reservation(&answer[2*i], &answer[2*i+1], "1")
 		if err != nil {
 			t.Fatalf("raise of %q: %v", docs[i], err)
 		}

@@ -47,8 +47,11 @@ type Options struct {
 	// are reserved at once) are spread over several calls, so that the server
 	// isn't held up.
 	MigrationBatch int
-	// WaitReplicas makes Push wait up to a second until so many replicas have
-	// the jobs; see [ReplicationError]. 0 means that it doesn't wait.
+	// WaitReplicas makes Push wait up to a second until so many replicas of the
+	// server (in a cluster, of the queue's node) have the jobs: one of them may
+	// then be promoted, and the jobs are there. See [ReplicationError]. 0 means
+	// that it doesn't wait: what the server had accepted but not sent on is lost
+	// in a fail-over.
 	WaitReplicas int
 	// CloseClient makes Close close the client too.
 	CloseClient bool
@@ -116,6 +119,11 @@ func New(client rueidis.Client, opts *Options) (*Conn, error) {
 	if o.Layout != nil {
 		layout = *o.Layout
 	}
+	if client.Mode() == rueidis.ClientModeCluster {
+		if err := layout.scattered(o.Prefix, "x"); err != nil {
+			return nil, err
+		}
+	}
 	c := &Conn{
 		client:  client,
 		layout:  layout,
@@ -138,7 +146,7 @@ func New(client rueidis.Client, opts *Options) (*Conn, error) {
 	}
 	s := &layout.Scripts
 	c.scripts.push, c.scripts.reserve = newScript(s.Push), newScript(s.Reserve)
-	c.scripts.delete, c.scripts.release = newScript(deleteLua), newScript(s.Release)
+	c.scripts.delete, c.scripts.release = newScript(clockLua+heldLua+deleteLua), newScript(s.Release)
 	c.scripts.giveBack, c.scripts.extend = newScript(s.Return), newScript(s.Extend)
 	c.scripts.rescue, c.scripts.due = newScript(s.Rescue), newScript(s.Due)
 	c.closing, c.shutdown = context.WithCancel(context.Background())
@@ -159,10 +167,17 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// check returns why a call can't begin.
-func (c *Conn) check(ctx context.Context) error {
+// check returns why a call about these queues can't begin.
+func (c *Conn) check(ctx context.Context, queues ...string) error {
 	if c.closing.Err() != nil {
 		return driver.ErrClosed
+	}
+	if c.cluster {
+		for _, q := range queues {
+			if err := c.layout.scattered(c.opts.Prefix, q); err != nil {
+				return err
+			}
+		}
 	}
 	return ctx.Err()
 }

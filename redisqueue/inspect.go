@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +20,7 @@ const listMost = 1000
 // Size counts the jobs of a queue. Oldest is the createdAt of the first
 // pending job (Laravel 12 and later write it).
 func (c *Conn) Size(ctx context.Context, queue string) (driver.Size, error) {
-	if err := c.check(ctx); err != nil {
+	if err := c.check(ctx, queue); err != nil {
 		return driver.Size{}, err
 	}
 	k := c.keys(queue)
@@ -93,7 +92,7 @@ func (l *Layout) entry(state driver.State, payload string) driver.Entry {
 // ones in the order they will be taken, the others by time. The cursor is a
 // position, so a page after jobs have moved on may skip some.
 func (c *Conn) List(ctx context.Context, queue string, state driver.State, cursor string, max int) ([]driver.Entry, string, error) {
-	if err := c.check(ctx); err != nil {
+	if err := c.check(ctx, queue); err != nil {
 		return nil, "", err
 	}
 	var from int64
@@ -174,81 +173,10 @@ func moment(score float64) time.Time {
 	return time.Unix(int64(whole), int64(part*1e9))
 }
 
-// Queues returns the queues that hold at least one job. It walks all keys of
-// the database in small steps (SCAN).
-func (c *Conn) Queues(ctx context.Context) ([]string, error) {
-	if err := c.check(ctx); err != nil {
-		return nil, err
-	}
-	found := map[string]bool{}
-	pattern := escapeGlob(c.opts.Prefix+c.layout.Before) + "*"
-	nodes := map[string]rueidis.Client{"": c.client}
-	if c.cluster {
-		nodes = c.client.Nodes()
-	}
-	for _, node := range nodes {
-		for cursor := uint64(0); ; {
-			page, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(1000).Build()).AsScanEntry()
-			if err != nil {
-				return nil, err
-			}
-			if err := c.collect(ctx, page.Elements, found); err != nil {
-				return nil, err
-			}
-			if cursor = page.Cursor; cursor == 0 {
-				break
-			}
-		}
-	}
-	names := make([]string, 0, len(found))
-	for name := range found {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// collect adds the queues of these keys to found. An ending alone proves
-// nothing, since a queue may be named like one: the type of the key decides,
-// and for notify, which is a list like the queue itself, its first element.
-func (c *Conn) collect(ctx context.Context, names []string, found map[string]bool) error {
-	for _, key := range names {
-		queue, p, ok := c.layout.queueOf(c.opts.Prefix, key, c.cluster)
-		if !ok || p == ready && found[queue] {
-			continue
-		}
-		kind, err := c.client.Do(ctx, c.client.B().Type().Key(key).Build()).ToString()
-		if err != nil {
-			return err
-		}
-		switch {
-		case kind == "zset" && (p == delayed || p == reserved):
-			found[queue] = true
-		case kind == "list" && p == ready:
-			found[queue] = true
-		case kind == "list":
-			first, err := c.client.Do(ctx, c.client.B().Lindex().Key(key).Index(0).Build()).ToString()
-			if err != nil && !rueidis.IsRedisNil(err) {
-				return err
-			}
-			if err == nil && (p != notify || first != "1") {
-				name := strings.TrimPrefix(key, c.opts.Prefix+c.layout.Before)
-				found[untag(strings.TrimSuffix(name, c.layout.After), c.cluster)] = true
-			}
-		}
-	}
-	return nil
-}
-
-// escapeGlob makes a pattern that matches s itself.
-func escapeGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
-}
-
 // Clear deletes every job of the queue and its notify list, and returns how
 // many jobs there were.
 func (c *Conn) Clear(ctx context.Context, queue string) (int64, error) {
-	if err := c.check(ctx); err != nil {
+	if err := c.check(ctx, queue); err != nil {
 		return 0, err
 	}
 	k := c.keys(queue)
@@ -276,7 +204,7 @@ func (c *Conn) Clear(ctx context.Context, queue string) (int64, error) {
 
 // Rescue makes up to max expired reservations ready again.
 func (c *Conn) Rescue(ctx context.Context, queue string, max int) (int, error) {
-	if err := c.check(ctx); err != nil {
+	if err := c.check(ctx, queue); err != nil {
 		return 0, err
 	}
 	k := c.keys(queue)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // Redis names scripts by their SHA-1
 	_ "embed"
 	"encoding/hex"
+	"fmt"
 	"strings"
 )
 
@@ -33,7 +34,7 @@ type Layout struct {
 // Scripts are the Lua texts of a layout. The head of each file in lua/ tells
 // keys, arguments and answer; a layout that counts attempts elsewhere replaces
 // the texts and keeps those. A layout without notify list is given no key for it.
-// Deleting is the same everywhere: the exact member leaves the reserved set.
+// Deleting is the same everywhere: the member leaves the reserved set.
 type Scripts struct {
 	Push, Reserve, Release, Return, Extend, Rescue, Due string
 }
@@ -88,10 +89,10 @@ func ThinkQueue3() Layout {
 func countedAtReserve() Scripts {
 	return Scripts{
 		Push:    clockLua + pushLua,
-		Reserve: attemptsLua + countedLua + clockLua + moveLua + reserveLua,
-		Release: uncountedLua + clockLua + releaseLua,
-		Return:  clockLua + returnLua,
-		Extend:  clockLua + extendLua,
+		Reserve: attemptsLua + countedLua + clockLua + heldLua + moveLua + reserveLua,
+		Release: uncountedLua + clockLua + heldLua + releaseLua,
+		Return:  clockLua + heldLua + returnLua,
+		Extend:  clockLua + heldLua + extendLua,
 		Rescue:  uncountedLua + clockLua + moveLua + rescueLua,
 		Due:     clockLua + dueLua,
 	}
@@ -101,10 +102,10 @@ func countedAtReserve() Scripts {
 func countedLater() Scripts {
 	return Scripts{
 		Push:    clockLua + pushLua,
-		Reserve: attemptsLua + countedLaterLua + clockLua + moveLua + reserveLua,
-		Release: attemptsLua + countedLaterLua + clockLua + releaseLua,
-		Return:  clockLua + returnLua,
-		Extend:  clockLua + extendLua,
+		Reserve: attemptsLua + countedLaterLua + clockLua + heldLua + moveLua + reserveLua,
+		Release: attemptsLua + countedLaterLua + clockLua + heldLua + releaseLua,
+		Return:  clockLua + heldLua + returnLua,
+		Extend:  clockLua + heldLua + extendLua,
 		Rescue:  attemptsLua + countedLaterLua + clockLua + moveLua + rescueLua,
 		Due:     clockLua + dueLua,
 	}
@@ -121,6 +122,8 @@ var (
 	countedLaterLua string
 	//go:embed lua/clock.lua
 	clockLua string
+	//go:embed lua/held.lua
+	heldLua string
 	//go:embed lua/move.lua
 	moveLua string
 	//go:embed lua/push.lua
@@ -157,9 +160,10 @@ func (k keys) all() []string {
 }
 
 // keys returns the keys of a queue. A cluster keeps them together only if the
-// name is tagged, so there an untagged name gets braces, as Laravel 13 does.
+// name is tagged, so there an untagged name gets braces, as Laravel 13 does
+// (which looks at the name only, whatever the prefix).
 func (l *Layout) keys(prefix, queue string, cluster bool) keys {
-	if cluster && !tagged(prefix+l.Before+queue+l.After) {
+	if cluster && !tagged(l.Before+queue+l.After) {
 		queue = "{" + queue + "}"
 	}
 	ready := prefix + l.Before + queue + l.After
@@ -168,6 +172,18 @@ func (l *Layout) keys(prefix, queue string, cluster bool) keys {
 		k.notify = ready + l.Notify
 	}
 	return k
+}
+
+// scattered returns why a cluster would spread the keys of a queue over its
+// nodes, so that no script could see them together; nil if it wouldn't.
+func (l *Layout) scattered(prefix, queue string) error {
+	switch {
+	case tagged(l.keys(prefix, queue, true).ready):
+		return nil
+	case !tagged(prefix + "{x}"):
+		return fmt.Errorf("redisqueue: with the prefix %q a Redis Cluster spreads the keys of a queue over its nodes: it has {} in it, which switches hash tags off; change the prefix", prefix)
+	}
+	return fmt.Errorf("redisqueue: the queue name %q can't be used on a Redis Cluster: a name that begins with } can't be put in braces, which keep a queue's keys on one node; rename the queue, or give it a hash tag of its own, {like}this", queue)
 }
 
 // tagged says whether a key has a hash tag: {…} with something in it.

@@ -33,22 +33,22 @@ for i = 1, #ARGV, 2 do
   else redis.call('RPUSH', KEYS[1], ARGV[i + 1]) end
 end
 return 0`
-	l.Scripts.Reserve = attemptsLua + clockLua + migrate + `
+	l.Scripts.Reserve = attemptsLua + clockLua + heldLua + migrate + `
 bring(KEYS[2], false)
 if ARGV[4] == '1' then bring(KEYS[3], true) end
 local reply = {}
 for i = 1, tonumber(ARGV[1]) do
   local job = redis.call('LPOP', KEYS[1])
   if not job then break end
-  redis.call('ZADD', KEYS[3], after(ARGV[2]), job)
+  redis.call('ZADD', KEYS[3], lease(ARGV[2], ARGV[6]), job)
   reply[2 * i - 1], reply[2 * i] = job, cjson.decode(job).attempts .. ' 1 0 '
 end
 return reply`
 	l.Scripts.Release = attemptsLua + clockLua + `
 local lost = {}
-for i = 2, #ARGV do
+for i = 2, #ARGV, 2 do
   if redis.call('ZREM', KEYS[1], ARGV[i]) == 1 then redis.call('ZADD', KEYS[2], after(ARGV[1]), (raise(ARGV[i])))
-  else lost[#lost + 1] = i - 2 end
+  else lost[#lost + 1] = i / 2 - 1 end
 end
 return lost`
 	l.Scripts.Rescue = attemptsLua + clockLua + migrate + `return bring(KEYS[3], true)`

@@ -42,7 +42,7 @@ func (e *ReplicationError) Error() string {
 // Jobs that are ready at once and their notify elements are pushed by two
 // plain commands in a transaction: three times as fast as by a script.
 func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]string, error) {
-	if err := c.check(ctx); err != nil {
+	if err := c.check(ctx, queue); err != nil {
 		return nil, err
 	}
 	if err := c.traits.Check(ms); err != nil {
@@ -96,16 +96,23 @@ func chunk(ms []driver.Message) (n, size int, later bool) {
 // pushReady stores jobs that are ready at once.
 func (c *Conn) pushReady(ctx context.Context, k keys, ms []driver.Message, size int) error {
 	bodies := texts(ms, size, make([]string, 0, len(ms)))
-	cmds := make([]rueidis.Completed, 0, 5)
+	cmds := make([]rueidis.Completed, 0, 4)
 	cmds = append(cmds,
 		c.client.B().Multi().Build(),
 		c.client.B().Rpush().Key(k.ready).Element(bodies...).Build())
 	if k.notify != "" {
 		cmds = append(cmds, c.client.B().Rpush().Key(k.notify).Element(c.tokens[:len(ms)]...).Build())
 	}
-	exec := len(cmds)
-	cmds = c.replicated(append(cmds, c.client.B().Exec().Build()))
-	res := c.client.DoMulti(ctx, cmds...)
+	cmds = append(cmds, c.client.B().Exec().Build())
+	if c.opts.WaitReplicas > 0 {
+		return c.replicated(ctx, k, cmds)
+	}
+	return executed(c.client.DoMulti(ctx, cmds...))
+}
+
+// executed looks at the answers to a transaction.
+func executed(res []rueidis.RedisResult) error {
+	exec := len(res) - 1
 	answers, err := res[exec].ToArray()
 	if err != nil {
 		// An aborted transaction says only that: the command that was refused
@@ -122,7 +129,7 @@ func (c *Conn) pushReady(ctx context.Context, k keys, ms []driver.Message, size 
 			return err
 		}
 	}
-	return c.confirmed(res[exec+1:])
+	return nil
 }
 
 // pushMixed stores jobs some of which are delayed.
@@ -139,35 +146,62 @@ func (c *Conn) pushMixed(ctx context.Context, k keys, ms []driver.Message, size 
 	if c.opts.WaitReplicas <= 0 {
 		return c.run(ctx, c.scripts.push, names, args).Error()
 	}
-	// WAIT speaks of the writes of its own connection: the two go together.
-	res := c.client.DoMulti(ctx, c.replicated([]rueidis.Completed{
+	// In a transaction like the other pushes; a script fails inside of it.
+	return c.replicated(ctx, k, []rueidis.Completed{
+		c.client.B().Multi().Build(),
 		c.client.B().Eval().Script(c.scripts.push.text).Numkeys(int64(len(names))).Key(names...).Arg(args...).Build(),
-	})...)
-	if err := res[0].Error(); err != nil {
-		return err
-	}
-	return c.confirmed(res[1:])
+		c.client.B().Exec().Build(),
+	})
 }
 
-// replicated adds the command that waits for replicas, if they are wanted.
-func (c *Conn) replicated(cmds []rueidis.Completed) []rueidis.Completed {
-	if c.opts.WaitReplicas <= 0 {
-		return cmds
+// redirects is how often a push with WaitReplicas follows the slots of a
+// cluster to another node.
+const redirects = 3
+
+// replicated runs the transaction of a push and waits for replicas. WAIT speaks
+// of the writes of its own connection, and only if it is asked there: a client
+// that follows a redirect would send the transaction on and take the answer of
+// the node that was asked first. So they have a connection for themselves, and
+// a redirect, before which nothing was stored, is followed here.
+func (c *Conn) replicated(ctx context.Context, k keys, tx []rueidis.Completed) error {
+	for i := range tx {
+		tx[i] = tx[i].Pin()
 	}
-	return append(cmds, c.client.B().Wait().Numreplicas(int64(c.opts.WaitReplicas)).Timeout(replicaWait).Build())
+	wait := c.client.B().Wait().Numreplicas(int64(c.opts.WaitReplicas)).Timeout(replicaWait).Build().Pin()
+	node := c.client
+	for n := 0; ; n++ {
+		var have int64
+		err := node.Dedicated(func(one rueidis.DedicatedClient) error {
+			res := one.DoMulti(ctx, append(tx[:len(tx):len(tx)], wait)...)
+			if err := executed(res[:len(tx)]); err != nil {
+				return err
+			}
+			var err error
+			have, err = res[len(tx)].AsInt64()
+			return err
+		})
+		switch next := c.redirected(err); {
+		case next != nil && n < redirects:
+			node = next
+		case err != nil:
+			return err
+		case int(have) < c.opts.WaitReplicas:
+			return &ReplicationError{Have: int(have), Want: c.opts.WaitReplicas}
+		default:
+			return nil
+		}
+	}
 }
 
-// confirmed looks at the answer to what replicated added.
-func (c *Conn) confirmed(res []rueidis.RedisResult) error {
-	if len(res) == 0 {
+// redirected returns the node of the cluster that an error points to, nil if
+// there is none, or none that the client knows yet.
+func (c *Conn) redirected(err error) rueidis.Client {
+	e, ok := rueidis.IsRedisErr(err)
+	if !ok || !c.cluster {
 		return nil
 	}
-	have, err := res[0].AsInt64()
-	if err != nil {
-		return err
-	}
-	if int(have) < c.opts.WaitReplicas {
-		return &ReplicationError{Have: int(have), Want: c.opts.WaitReplicas}
+	if addr, moved := e.IsMoved(); moved {
+		return c.client.Nodes()[addr]
 	}
 	return nil
 }

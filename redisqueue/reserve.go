@@ -3,6 +3,7 @@ package redisqueue
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 
@@ -30,7 +31,7 @@ const (
 // attempts in it are one less than Attempts. A payload that isn't a JSON
 // object is handed out unchanged, as attempt 1 every time.
 func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Reservation, error) {
-	if err := c.check(ctx); err != nil {
+	if err := c.check(ctx, queue); err != nil {
 		return nil, err
 	}
 	if max <= 0 {
@@ -38,16 +39,17 @@ func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Res
 	}
 	max = min(max, reserveMost)
 	k := c.keys(queue)
+	mark := strconv.Itoa(1 + rand.IntN(marks))
 	// Jobs that the server has moved must be seen: the call isn't cancelled.
 	answer, err := c.run(context.WithoutCancel(ctx), c.scripts.reserve,
 		k.all(),
-		[]string{strconv.Itoa(max), c.lease, strconv.Itoa(c.migrations(max)), c.requeue, strconv.Itoa(reserveBytes)}).ToArray()
+		[]string{strconv.Itoa(max), c.lease, strconv.Itoa(c.migrations(max)), c.requeue, strconv.Itoa(reserveBytes), mark}).ToArray()
 	if err != nil || len(answer) == 0 {
 		return nil, err
 	}
 	rs := make([]driver.Reservation, 0, len(answer)/2)
 	for i := 0; i+1 < len(answer); i += 2 {
-		r, err := reservation(&answer[i], &answer[i+1])
+		r, err := reservation(&answer[i], &answer[i+1], mark)
 		if err != nil {
 			return rs, err
 		}
@@ -69,10 +71,14 @@ func (c *Conn) migrations(max int) int {
 	return most
 }
 
+// marks is how many marks there are for deliveries (lua/held.lua).
+const marks = 999999
+
 // A receipt is what ties a reservation to Redis: the exact member of the
-// reserved set, and what stood in it before the delivery.
+// reserved set, the mark of the delivery, and what stood in the member before.
 type receipt struct {
 	member   string
+	mark     string // of the delivery, see lua/held.lua
 	old      string // stood in place of the changed bytes
 	from, to int    // the changed bytes of member
 }
@@ -94,16 +100,16 @@ func (r *receipt) body() []byte {
 }
 
 // reservation makes a reservation of what the script answered for one job: the
-// member and its mark (lua/attempts.lua).
-func reservation(member, mark *rueidis.RedisMessage) (driver.Reservation, error) {
+// member and the mark of its change (lua/attempts.lua).
+func reservation(member, change *rueidis.RedisMessage, mark string) (driver.Reservation, error) {
 	text, err := member.ToString()
 	if err != nil {
 		return driver.Reservation{}, err
 	}
-	r := &receipt{member: text}
+	r := &receipt{member: text, mark: mark}
 	attempts := 1
-	if mark.IsInt64() {
-		p, err := mark.ToInt64()
+	if change.IsInt64() {
+		p, err := change.ToInt64()
 		if err != nil {
 			return driver.Reservation{}, err
 		}
@@ -111,7 +117,7 @@ func reservation(member, mark *rueidis.RedisMessage) (driver.Reservation, error)
 			attempts = r.counted(int(p) - 1)
 		}
 	} else {
-		s, err := mark.ToString()
+		s, err := change.ToString()
 		if err != nil {
 			return driver.Reservation{}, err
 		}

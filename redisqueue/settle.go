@@ -8,19 +8,11 @@ import (
 	"github.com/spoolq/spool/driver"
 )
 
-// Delete removes the jobs for good. An item is [driver.ErrLost] if its exact
-// payload isn't reserved any more: it was settled, or taken again, which
-// counted another attempt.
+// Delete removes the jobs for good. An item is [driver.ErrLost] if this very
+// delivery of it isn't reserved any more: it was settled, or taken again, even
+// by a server that had lost the delivery and counted the attempt anew.
 func (c *Conn) Delete(ctx context.Context, rs []driver.Reservation) error {
 	return c.settle(ctx, rs, func(k keys, held []*receipt) ([]int64, error) {
-		if len(held) == 1 {
-			n, err := c.client.Do(ctx, c.client.B().Zrem().Key(k.reserved).Member(held[0].member).Build()).ToInt64()
-			if err == nil && n == 0 {
-				return []int64{0}, nil
-			}
-			return nil, err
-		}
-		// One variadic ZREM would say how many were there, but not which.
 		return c.run(ctx, c.scripts.delete, []string{k.reserved}, members(nil, held)).AsIntSlice()
 	})
 }
@@ -39,10 +31,10 @@ func (c *Conn) Release(ctx context.Context, rs []driver.Reservation, delay time.
 // byte.
 func (c *Conn) Return(ctx context.Context, rs []driver.Reservation, delay time.Duration) error {
 	return c.settle(ctx, rs, func(k keys, held []*receipt) ([]int64, error) {
-		args := make([]string, 0, 1+2*len(held))
+		args := make([]string, 0, 1+3*len(held))
 		args = append(args, seconds(delay))
 		for _, r := range held {
-			args = append(args, r.member, r.original())
+			args = append(args, r.member, r.mark, r.original())
 		}
 		return c.run(ctx, c.scripts.giveBack, []string{k.reserved, k.delayed}, args).AsIntSlice()
 	})
@@ -57,10 +49,10 @@ func (c *Conn) Extend(ctx context.Context, rs []driver.Reservation) error {
 }
 
 func members(args []string, held []*receipt) []string {
-	all := make([]string, 0, len(args)+len(held))
+	all := make([]string, 0, len(args)+2*len(held))
 	all = append(all, args...)
 	for _, r := range held {
-		all = append(all, r.member)
+		all = append(all, r.member, r.mark)
 	}
 	return all
 }

@@ -27,7 +27,7 @@ const (
 // through this connection ends it at once, and it finds those of others within
 // a quarter of a second.
 func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) error {
-	if err := c.check(ctx); err != nil {
+	if err := c.check(ctx, queues...); err != nil {
 		return err
 	}
 	if c.opts.BlockFor > 0 {
@@ -78,17 +78,20 @@ func (c *Conn) wait(ctx context.Context, queues []string, deadline time.Time) er
 	}
 }
 
-// watched returns the notify lists of the queues, and the keys that due needs,
-// in groups that one script may see. In a cluster every queue lives on a node
-// of its own: all are looked at, but only the first list can be waited for.
-func (c *Conn) watched(queues []string) (lists []string, sets [][]string) {
+// watched returns the notify lists of the queues and the keys that due needs,
+// each in groups that one command may see. In a cluster every queue lives on a
+// node of its own.
+func (c *Conn) watched(queues []string) (lists, sets [][]string) {
 	for i, q := range queues {
 		k := c.keys(q)
 		if i == 0 || c.cluster {
 			sets = append(sets, nil)
+			if k.notify != "" {
+				lists = append(lists, nil)
+			}
 		}
-		if k.notify != "" && (i == 0 || !c.cluster) {
-			lists = append(lists, k.notify)
+		if last := len(lists) - 1; k.notify != "" {
+			lists[last] = append(lists[last], k.notify)
 		}
 		last := len(sets) - 1
 		sets[last] = append(sets[last], k.ready, k.delayed, k.reserved)
@@ -113,22 +116,29 @@ func (c *Conn) due(ctx context.Context, sets [][]string) (due time.Duration, kno
 
 // block waits for an element in one of the lists and says whether it got one;
 // where there are none, for a push through this connection.
-func (c *Conn) block(ctx context.Context, lists []string, pushed <-chan struct{}, d time.Duration) (bool, error) {
-	if d <= 0 {
+func (c *Conn) block(ctx context.Context, lists [][]string, pushed <-chan struct{}, d time.Duration) (bool, error) {
+	switch {
+	case d <= 0:
+		return false, ctx.Err()
+	case len(lists) == 1:
+		return c.pop(ctx, lists[0], d)
+	case len(lists) > 1:
+		return c.popAny(ctx, lists, d)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return false, nil
+	case <-pushed:
+		return true, nil
+	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	if len(lists) == 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-			return false, nil
-		case <-pushed:
-			return true, nil
-		case <-ctx.Done():
-			return false, ctx.Err()
-		}
-	}
+}
+
+// pop waits for an element in one of the lists.
+func (c *Conn) pop(ctx context.Context, lists []string, d time.Duration) (bool, error) {
 	// 0 would block for ever.
 	timeout := max(d, time.Millisecond).Seconds()
 	err := c.client.Do(ctx, c.client.B().Blpop().Key(lists...).Timeout(timeout).Build()).Error()
@@ -136,6 +146,37 @@ func (c *Conn) block(ctx context.Context, lists []string, pushed <-chan struct{}
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// popAny is pop for lists on several nodes: the first answer ends the waits for
+// the others. One of those may have taken an element at that very moment, which
+// costs another waiter no more than its slice. A node that is down doesn't keep
+// the jobs of the others waiting.
+func (c *Conn) popAny(ctx context.Context, lists [][]string, d time.Duration) (woken bool, err error) {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	var failed []error
+	var wg sync.WaitGroup
+	for _, group := range lists {
+		wg.Go(func() {
+			got, err := c.pop(waiting, group, d)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case got:
+				woken = true
+				cancel()
+			case err != nil && waiting.Err() == nil:
+				failed = append(failed, err)
+			}
+		})
+	}
+	wg.Wait()
+	if !woken && len(failed) == len(lists) {
+		return false, failed[0]
+	}
+	return woken, ctx.Err()
 }
 
 // announcer wakes those who wait for pushes through the same connection. The

@@ -7,6 +7,7 @@
 -- ARGV[3] how many due jobs to move at most, from each set
 -- ARGV[4] "1": expired reservations are made ready too
 -- ARGV[5] bytes after which no further job is taken
+-- ARGV[6] mark of this delivery (held.lua)
 --
 -- Returns member, mark, member, mark, ... : the members of the reserved set,
 -- each with its mark (attempts.lua). Everything that can fail comes
@@ -18,7 +19,7 @@ if ARGV[4] == '1' then
 end
 
 local max, budget = tonumber(ARGV[1]), tonumber(ARGV[5])
-local ends = after(ARGV[2])
+local ends = lease(ARGV[2], ARGV[6])
 local reply, scored, got, bytes, chunk = {}, {}, 0, 0, 8
 while got < max and bytes < budget do
   local k = math.min(chunk, max - got)

@@ -148,7 +148,7 @@ func (e *env) returns(connection string) bool {
 // checked by a look, as a child costs much more.
 func (w *watch) wait(ctx context.Context) error {
 	waiter, ok := w.conn.Driver().(driver.Waiter)
-	if !ok {
+	if !ok || w.conn.Driver().Traits().WaitTakes { // a job that we take is none for the child
 		return sleepFor(ctx, w.sleep)
 	}
 	lull := shortestLull

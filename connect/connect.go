@@ -179,6 +179,8 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 		})
 	case "beanstalkd":
 		return openBeanstalkd(ctx, c, after)
+	case "sqs":
+		return s.openSQS(ctx, c, after)
 	}
 	return nil, fmt.Errorf("driver %q of connection %s is not built into this program", c.Driver, c.Name)
 }

@@ -78,6 +78,10 @@ type Traits struct {
 	Renew time.Duration
 	// Resolution is the backend's unit of delays and leases, e.g. one second.
 	Resolution time.Duration
+	// WaitTakes says that Wait may take a job from the queue and keep it for the
+	// next Reserve of the same connection (SQS, which has no other way to tell of
+	// jobs): who doesn't reserve mustn't wait.
+	WaitTakes bool
 	// Instant says that Push runs the job before it returns and Reserve never
 	// finds any (the sync driver).
 	Instant bool

@@ -167,6 +167,7 @@ func New(api API, opts *Options) (*Conn, error) {
 			Lease:      o.RetryAfter,
 			Renew:      o.RetryAfter / 3,
 			Resolution: time.Second,
+			WaitTakes:  true,
 		},
 	}
 	if o.Overflow.Store != nil {

@@ -2,6 +2,9 @@ package spool
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,8 +16,15 @@ import (
 // costs one atomic load.
 //
 // A listener runs in the goroutine that raised the event and must be safe for
-// concurrent use: jobs run side by side. It must not block for long.
+// concurrent use: jobs run side by side. It must not block for long. One that
+// panics is reported and otherwise passed over: it changes nothing about the
+// job, and the other listeners are told. What has to succeed for a job to run
+// belongs in a [Middleware].
 type Events struct {
+	// Logger is told of listeners that panic; nil means slog.Default(). Set it
+	// before the first event.
+	Logger *slog.Logger
+
 	mu        sync.Mutex
 	listeners [numKinds]atomic.Pointer[[]func(context.Context, Event)]
 }
@@ -52,9 +62,23 @@ func Emit[E Event](ctx context.Context, events *Events, e E) {
 	}
 	if list := events.listeners[e.kind()].Load(); list != nil {
 		for _, fn := range *list {
-			fn(ctx, e)
+			events.tell(ctx, fn, e)
 		}
 	}
+}
+
+// tell calls one listener.
+func (events *Events) tell(ctx context.Context, fn func(context.Context, Event), e Event) {
+	defer func() {
+		if v := recover(); v != nil {
+			log := events.Logger
+			if log == nil {
+				log = slog.Default()
+			}
+			log.ErrorContext(ctx, "a listener has panicked", "event", fmt.Sprintf("%T", e), "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	fn(ctx, e)
 }
 
 const (
@@ -124,14 +148,16 @@ type JobExceptionOccurred struct {
 }
 
 // JobReleased is raised after a job was put back on its queue. Err is the
-// exception that led to it, nil for a release by the handler.
+// exception that led to it, or what ended its context when a stopping worker
+// hands it back; nil for a release by the handler.
 type JobReleased struct {
 	Job   *Job
 	Delay time.Duration
 	Err   error
 }
 
-// JobTimedOut is raised when a job's timeout has ended its context.
+// JobTimedOut is raised when a job's timeout has ended its context and its
+// handler has returned, or is given up (see [JobStuck]).
 type JobTimedOut struct {
 	Job     *Job
 	Timeout time.Duration
@@ -144,7 +170,8 @@ type JobStuck struct {
 	Runtime time.Duration
 }
 
-// JobFailing is raised when a job is about to fail. A listener may keep it.
+// JobFailing is raised when a job is about to fail. A listener may keep it. It
+// isn't raised for a job whose handler is stuck: that can't be put back.
 type JobFailing struct {
 	Job   *Job
 	Err   error
@@ -175,10 +202,11 @@ type JobFailed struct {
 }
 
 // JobUnhandled is raised when a job was put back because this worker has no
-// handler for its name.
+// handler for its name, or can't read it. A worker logs it where nobody listens.
 type JobUnhandled struct {
 	Job   *Job
 	Delay time.Duration
+	Err   error // why
 }
 
 // JobLost is raised when a job's lease was lost: its context was cancelled and
@@ -223,12 +251,19 @@ func (e *WorkerLooping) Vetoed() bool { return e.vetoed }
 // WorkerIdle is raised when a worker found no job and nothing is running.
 type WorkerIdle struct{ Name, Connection string }
 
-// WorkerPaused is raised when a worker stops reserving: by signal (Queue is
-// empty) or because a queue was paused.
-type WorkerPaused struct{ Name, Connection, Queue string }
+// WorkerPaused is raised when a worker stops reserving: by signal, or because
+// maintenance mode has begun (Down is true), or because a queue was paused
+// (Queue is its name).
+type WorkerPaused struct {
+	Name, Connection, Queue string
+	Down                    bool
+}
 
-// WorkerResumed ends a [WorkerPaused].
-type WorkerResumed struct{ Name, Connection, Queue string }
+// WorkerResumed ends a [WorkerPaused] with the same fields.
+type WorkerResumed struct {
+	Name, Connection, Queue string
+	Down                    bool
+}
 
 // WorkerStopping is raised when a worker stops.
 type WorkerStopping struct {

@@ -83,9 +83,13 @@ func Outcomes(errs []error) error {
 	return nil
 }
 
-// ItemError returns the outcome of item i of a batch that returned err.
+// ItemError returns the outcome of item i of a batch that returned err. Where a
+// driver breaks the contract and tells too few outcomes, the others are unknown.
 func ItemError(err error, i int) error {
 	if items, ok := err.(ItemErrors); ok { //nolint:errorlint // the contract returns the type bare
+		if i >= len(items) {
+			return fmt.Errorf("outcome unknown: the driver told those of %d items, not of item %d", len(items), i)
+		}
 		return items[i]
 	}
 	return err

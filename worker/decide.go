@@ -21,6 +21,9 @@ var (
 	ErrStopping = errors.New("worker is stopping")
 	// ErrUnknownJob says that no handler has the job's name.
 	ErrUnknownJob = errors.New("no handler for this job")
+	// ErrExited is the exception of a handler that ended its goroutine with
+	// runtime.Goexit instead of returning.
+	ErrExited = errors.New("the handler has ended its goroutine")
 )
 
 // action is what happens to a job after a run.
@@ -60,12 +63,13 @@ type verdict struct {
 }
 
 // exhausted says whether a job may not even start: Laravel's check before a
-// run. retryUntil replaces tries.
+// run. retryUntil replaces tries; it is a whole second, which may still be used
+// to its end. Tries below 0 allow no run at all.
 func exhausted(p spool.Policy, attempt int, now time.Time) bool {
 	if !p.RetryUntil.IsZero() {
-		return now.After(p.RetryUntil)
+		return now.Unix() > p.RetryUntil.Unix()
 	}
-	return p.Tries != nil && *p.Tries > 0 && attempt > *p.Tries
+	return p.Tries != nil && *p.Tries != 0 && attempt > *p.Tries
 }
 
 // last says whether a job that raised an exception in this attempt has none
@@ -75,6 +79,11 @@ func last(p spool.Policy, attempt int, now time.Time) bool {
 		return !p.RetryUntil.After(now)
 	}
 	return p.Tries != nil && *p.Tries > 0 && attempt >= *p.Tries
+}
+
+// spent says whether a job has raised all the exceptions it may.
+func spent(p spool.Policy, exceptions int) bool {
+	return p.MaxExceptions > 0 && exceptions >= p.MaxExceptions
 }
 
 // decide judges a run that has ended. It is pure; the rows of its test are
@@ -102,7 +111,7 @@ func decide(p spool.Policy, attempt int, now time.Time, e ending) verdict {
 			return verdict{action: fail, err: e.err}
 		}
 	}
-	if last(p, attempt, now) || p.MaxExceptions > 0 && e.exceptions >= p.MaxExceptions {
+	if last(p, attempt, now) || spent(p, e.exceptions) {
 		return verdict{action: fail, err: e.err}
 	}
 	return verdict{action: release, delay: p.BackoffAfter(attempt), err: e.err}
@@ -111,8 +120,8 @@ func decide(p spool.Policy, attempt int, now time.Time, e ending) verdict {
 // decideStuck judges a handler that hasn't returned in the grace after its
 // timeout: its job fails now if it would not be retried; else nothing is
 // written, so that it can't run twice while this run lives.
-func decideStuck(p spool.Policy, attempt int, now time.Time, timeout time.Duration) verdict {
-	if p.FailOnTimeout || last(p, attempt, now) {
+func decideStuck(p spool.Policy, attempt int, now time.Time, exceptions int, timeout time.Duration) verdict {
+	if p.FailOnTimeout || last(p, attempt, now) || spent(p, exceptions) {
 		return verdict{action: fail, err: fmt.Errorf("%w after %v, and its handler ignored its context", ErrTimeout, timeout)}
 	}
 	return verdict{action: leave}

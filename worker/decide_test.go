@@ -92,11 +92,14 @@ func TestExhausted(t *testing.T) {
 		{"retryUntil to come beats tries", policy(spool.Tries(1), spool.RetryUntil(now.Add(time.Second))), 9, false},
 		{"retryUntil this very second may still run", policy(spool.RetryUntil(now)), 1, false},
 		{"retryUntil passed may not", policy(spool.RetryUntil(now.Add(-time.Second))), 1, true},
+		{"tries below 0 may never", spool.Policy{Tries: new(-1)}, 1, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := exhausted(tt.p, tt.attempt, now); got != tt.want {
-				t.Errorf("got %v", got)
+			for _, at := range []time.Time{now, now.Add(time.Second - 1)} { // within one second of the wire
+				if got := exhausted(tt.p, tt.attempt, at); got != tt.want {
+					t.Errorf("got %v at %v", got, at)
+				}
 			}
 		})
 	}
@@ -107,15 +110,18 @@ func TestDecideStuck(t *testing.T) {
 		name    string
 		p       spool.Policy
 		attempt int
+		thrown  int
 		want    action
 	}{
-		{"attempts left: nothing is written while the process lives", policy(spool.Tries(3)), 1, leave},
-		{"no attempts left: failed at once", policy(spool.Tries(3)), 3, fail},
-		{"failOnTimeout: failed at once", policy(spool.Tries(3), spool.FailOnTimeout()), 1, fail},
+		{"attempts left: nothing is written while the process lives", policy(spool.Tries(3)), 1, 1, leave},
+		{"no attempts left: failed at once", policy(spool.Tries(3)), 3, 3, fail},
+		{"failOnTimeout: failed at once", policy(spool.Tries(3), spool.FailOnTimeout()), 1, 1, fail},
+		{"maxExceptions not reached", policy(spool.Tries(9), spool.MaxExceptions(3)), 2, 2, leave},
+		{"maxExceptions reached: failed at once", policy(spool.Tries(9), spool.MaxExceptions(3)), 3, 3, fail},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := decideStuck(tt.p, tt.attempt, now, time.Minute)
+			got := decideStuck(tt.p, tt.attempt, now, tt.thrown, time.Minute)
 			if got.action != tt.want || (got.action == fail) != errors.Is(got.err, ErrTimeout) {
 				t.Errorf("got %v, %v", got.action, got.err)
 			}

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -21,8 +20,7 @@ type keeper struct {
 	renew  time.Duration // 0: they can't be renewed
 	margin time.Duration
 
-	timedOut func(*task) // the timeout of a task has just ended its handler
-	stuck    func(*task) // a handler hasn't returned in the grace
+	stuck func(*task) // a handler hasn't returned in the grace
 
 	mu    sync.Mutex
 	tasks []*task
@@ -42,23 +40,6 @@ func newKeeper(conn driver.Conn, log *slog.Logger, grace time.Duration) *keeper 
 	return k
 }
 
-// leaseMargin is how long before its end a lease is no longer trusted: a fifth
-// of it, at least 1 s, or 2 s where times are whole seconds (there a lease may
-// end up to one second early, seen from here).
-func leaseMargin(t driver.Traits) time.Duration {
-	least := time.Second
-	if t.Resolution >= time.Second {
-		least = 2 * time.Second
-	}
-	return max(t.Lease/5, least)
-}
-
-// renewEvery is the driver's own interval, or less if two renewals would not
-// fit before the margin.
-func renewEvery(t driver.Traits) time.Duration {
-	return min(or(t.Renew, t.Lease/3), (t.Lease-leaseMargin(t))/2)
-}
-
 // hold starts watching a task reserved by a call that began at since.
 func (k *keeper) hold(t *task, since time.Time) {
 	k.mu.Lock()
@@ -67,19 +48,6 @@ func (k *keeper) hold(t *task, since time.Time) {
 	k.tasks = append(k.tasks, t)
 	k.leased(t, since)
 	k.wakeBy(k.due(t))
-}
-
-// leased notes that the lease of t was confirmed by a call that began at
-// since. The caller holds the lock.
-func (k *keeper) leased(t *task, since time.Time) {
-	if k.lease == 0 {
-		return
-	}
-	t.leaseEnd = since.Add(k.lease)
-	t.guardAt = t.leaseEnd.Add(-k.margin)
-	if k.renew > 0 {
-		t.renewAt = since.Add(k.renew)
-	}
 }
 
 // running starts the clock of a handler with a timeout.
@@ -220,9 +188,7 @@ func (k *keeper) tick(now time.Time) {
 		}
 	}
 	for _, t := range late {
-		if k.cancel(t, ErrTimeout) {
-			k.timedOut(t)
-		}
+		k.cancel(t, ErrTimeout)
 	}
 	for _, t := range stuck {
 		k.stuck(t)
@@ -230,105 +196,3 @@ func (k *keeper) tick(now time.Time) {
 }
 
 func passed(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
-
-// maxExtend bounds one renewal call, so that one slow call doesn't endanger
-// the leases of all.
-const maxExtend = 500
-
-// keepLeases renews leases until ctx ends.
-func (k *keeper) keepLeases(ctx context.Context) {
-	if k.renew == 0 {
-		return
-	}
-	tick := time.NewTicker(max(k.renew/8, 50*time.Millisecond))
-	defer tick.Stop()
-	lost := k.lost()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-lost:
-			lost = k.lost()
-			k.renewAll()
-		case <-tick.C:
-		}
-		for batch := k.toRenew(time.Now()); len(batch) > 0; batch = batch[min(maxExtend, len(batch)):] {
-			k.extend(ctx, batch[:min(maxExtend, len(batch))])
-		}
-	}
-}
-
-// lost returns a channel that is closed when the backend notices that leases
-// are gone; nil if it wouldn't.
-func (k *keeper) lost() <-chan struct{} {
-	if n, ok := k.conn.(driver.LossNotifier); ok {
-		return n.Lost()
-	}
-	return nil
-}
-
-// renewAll makes the renewal of every lease due.
-func (k *keeper) renewAll() {
-	now := time.Now()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, t := range k.tasks {
-		if !t.renewAt.IsZero() {
-			t.renewAt = now
-		}
-	}
-}
-
-// toRenew returns the tasks whose renewal is due, or nearly, so that renewals
-// go out together.
-func (k *keeper) toRenew(now time.Time) []*task {
-	now = now.Add(k.renew / 8)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var due []*task
-	for _, t := range k.tasks {
-		if passed(t.renewAt, now) {
-			due = append(due, t)
-		}
-	}
-	return due
-}
-
-// extend renews the leases of a batch and notes each outcome.
-func (k *keeper) extend(ctx context.Context, batch []*task) {
-	rs := make([]driver.Reservation, len(batch))
-	for i, t := range batch {
-		rs[i] = t.res
-	}
-	since := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, max(k.renew, time.Second))
-	defer cancel()
-	err := k.conn.(driver.Extender).Extend(ctx, rs)
-	for i, t := range batch {
-		k.extended(t, since, driver.ItemError(err, i))
-	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, driver.ErrLost) {
-		k.log.Warn("leases could not be renewed, trying again", "jobs", len(batch), "error", err)
-	}
-}
-
-// extended notes the outcome of one renewal.
-func (k *keeper) extended(t *task, since time.Time, err error) {
-	k.mu.Lock()
-	if t.slot < 0 { // settled meanwhile: gone is as it should be
-		k.mu.Unlock()
-		return
-	}
-	switch {
-	case err == nil:
-		k.leased(t, since)
-	case errors.Is(err, driver.ErrLost):
-		t.renewAt, t.guardAt = time.Time{}, time.Time{}
-	default:
-		t.renewAt = time.Now().Add(min(time.Second, k.renew/2))
-	}
-	k.mu.Unlock()
-	if errors.Is(err, driver.ErrLost) {
-		k.cancel(t, ErrLeaseLost)
-	}
-}

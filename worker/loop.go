@@ -22,7 +22,7 @@ func (w *Worker) loop(ctx context.Context) (Reason, int, error) {
 			return reason, code, nil
 		}
 		n := w.wanted(s.started)
-		if n == 0 {
+		if n <= 0 {
 			w.sleep(ctx, w.freed, time.Second, begun)
 			continue
 		}
@@ -54,6 +54,9 @@ func (w *Worker) loop(ctx context.Context) (Reason, int, error) {
 			w.sleep(ctx, nil, w.o.Sleep, begun)
 		}
 		if reason, code, ok := stop(&w.o, s); ok {
+			if !s.broken {
+				err = nil
+			}
 			return reason, code, err
 		}
 		w.idle(ctx, queues, begun, lastFound)
@@ -104,9 +107,23 @@ func (w *Worker) wanted(started int) int {
 	return n
 }
 
+// tellDown raises an event when maintenance mode begins or ends. Only the loop
+// calls it.
+func (w *Worker) tellDown(ctx context.Context, down bool) {
+	switch {
+	case down && !w.wasDown:
+		spool.Emit(ctx, w.conn.Events(), spool.WorkerPaused{Name: w.o.Name, Connection: w.conn.Name, Down: true})
+	case !down && w.wasDown:
+		spool.Emit(ctx, w.conn.Events(), spool.WorkerResumed{Name: w.o.Name, Connection: w.conn.Name, Down: true})
+	}
+	w.wasDown = down
+}
+
 // openQueues returns the queues that may be worked now.
 func (w *Worker) openQueues(ctx context.Context) []string {
-	if w.paused.Load() || !w.o.Force && w.polls.down() {
+	down := !w.o.Force && w.polls.down()
+	w.tellDown(ctx, down)
+	if down || w.paused.Load() {
 		return nil
 	}
 	if spool.Listening[*spool.WorkerLooping](w.conn.Events()) {

@@ -92,7 +92,7 @@ func (o *Options) withDefaults(conn *spool.Connection) Options {
 		c.Logger = slog.Default()
 	}
 	c.Name = or(c.Name, "default")
-	c.Concurrency = or(c.Concurrency, 10)
+	c.Concurrency = max(or(c.Concurrency, 10), 1)
 	if c.Once {
 		c.Concurrency = 1
 	}
@@ -101,7 +101,7 @@ func (o *Options) withDefaults(conn *spool.Connection) Options {
 		c.Sleep = max(c.Sleep, minSleep)
 	}
 	c.Grace = or(c.Grace, 25*time.Second)
-	c.CancelGrace = or(c.CancelGrace, 5*time.Second)
+	c.CancelGrace = max(or(c.CancelGrace, 5*time.Second), 0)
 	c.MaxStuck = max(or(c.MaxStuck, 1), 0)
 	c.MaxKeeps = max(or(c.MaxKeeps, 3), 0)
 	return c

@@ -19,7 +19,8 @@ type signalPoll struct {
 	paused []string // queue names that were paused at the last look
 
 	mu       sync.Mutex
-	first    string // the restart value at the start
+	first    string // the restart value at the first look that could read it
+	looked   bool   // there was one
 	restart  bool
 	isDown   bool
 	pausedAt map[string]bool
@@ -48,7 +49,7 @@ func (p *signalPoll) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			p.look(ctx, false)
+			p.look(ctx)
 		}
 	}
 }
@@ -56,14 +57,16 @@ func (p *signalPoll) watch(ctx context.Context) {
 // look reads all keys. The first look comes before the first round, so that
 // pause and maintenance hold from the start. A cache that can't be read changes
 // nothing, and is reported once.
-func (p *signalPoll) look(ctx context.Context, first bool) {
+func (p *signalPoll) look(ctx context.Context) {
 	var values map[string]string
 	var err error
 	if p.o.Signals != nil {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		if values, err = p.o.Signals.Many(ctx, p.keys...); err != nil && ctx.Err() == nil {
-			p.report(err)
+		if values, err = p.o.Signals.Many(limited, p.keys...); err != nil {
+			if ctx.Err() == nil {
+				p.report(err)
+			}
 			return
 		}
 	}
@@ -81,8 +84,8 @@ func (p *signalPoll) look(ctx context.Context, first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failing = false
-	if first {
-		p.first = values[p.o.Keys.Restart]
+	if !p.looked {
+		p.first, p.looked = values[p.o.Keys.Restart], true
 	}
 	p.restart = values[p.o.Keys.Restart] != p.first
 	p.isDown, p.pausedAt = down, paused

@@ -12,25 +12,63 @@ import (
 
 // work is a slot: it runs one job after the other until there are no more.
 func (w *Worker) work(life context.Context) {
-	for t := range w.tasks {
-		if abandoned := w.process(life, t); abandoned {
-			return // another runner has taken this slot, and its place in runners
+	var t *task // in hand
+	defer func() {
+		if t != nil { // the handler has ended this goroutine
+			go w.exited(life, t)
 		}
-		if w.o.Rest > 0 {
-			select {
-			case <-time.After(w.o.Rest):
-			case <-w.abort:
-			}
+	}()
+	for t = range w.tasks {
+		left := w.process(life, t)
+		t = nil
+		if left {
+			return // it has no place in runners any more
 		}
-		w.free.Add(1)
-		w.wake()
+		w.rest()
 	}
 	w.runners.Done()
 }
 
+// rest frees the slot, after the pause that is due.
+func (w *Worker) rest() {
+	if w.o.Rest > 0 {
+		select {
+		case <-time.After(w.o.Rest):
+		case <-w.ended:
+		}
+	}
+	w.free.Add(1)
+	w.wake()
+}
+
+// exited takes over from a runner whose goroutine was ended by the job's
+// handler, or by a listener: the job's slot, and its place in runners.
+func (w *Worker) exited(life context.Context, t *task) {
+	if t.lives() {
+		if left := w.judge(life, t, nil, ErrExited); left {
+			return
+		}
+	} else {
+		w.keep.drop(t) // whoever listened to its end; what isn't stored comes back
+	}
+	w.rest()
+	w.work(life)
+}
+
+// decode reads a body. A decoder that panics must not do so again and again:
+// its body is no job.
+func (w *Worker) decode(body []byte) (p *spool.Payload, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p, err = nil, fmt.Errorf("decoding: %w", &PanicError{Value: v, Stack: debug.Stack()})
+		}
+	}()
+	return w.conn.Format.Decode(body)
+}
+
 // process takes one reserved job to its end.
-func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
-	p, err := w.conn.Format.Decode(t.res.Body)
+func (w *Worker) process(life context.Context, t *task) (left bool) {
+	p, err := w.decode(t.res.Body)
 	t.started = time.Now()
 	t.own = spool.Job{
 		ID: t.res.ID, Queue: t.res.Queue, Connection: w.conn.Name,
@@ -42,6 +80,7 @@ func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
 		t.job.ID = or(t.job.ID, p.ID)
 	}
 	if err != nil {
+		t.returned()
 		t.job.Name = or(t.job.Name, "(not a job)")
 		w.unreadable(life, t, err)
 		return false
@@ -50,6 +89,7 @@ func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
 	spool.Emit(life, events, spool.JobPopped{Job: t.job})
 	if t.handler = w.mux.Lookup(p.Name); t.handler == nil {
 		if !w.o.FailUnknown {
+			t.returned()
 			w.unhandled(life, t, ErrUnknownJob)
 			return false
 		}
@@ -60,6 +100,7 @@ func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
 	t.policy = p.Policy.Or(t.handler.Policy).Or(w.o.Policy)
 	spool.Emit(life, events, spool.JobProcessing{Job: t.job})
 	if exhausted(t.policy, t.job.Attempt, t.started) {
+		t.returned()
 		err := fmt.Errorf("%s has been %w", t.job.DisplayName(), ErrMaxAttempts)
 		w.fail(life, t, err, nil, 0)
 		return false
@@ -68,7 +109,13 @@ func (w *Worker) process(life context.Context, t *task) (abandoned bool) {
 }
 
 // run runs the handler and judges how it ended.
-func (w *Worker) run(life context.Context, t *task) (abandoned bool) {
+func (w *Worker) run(life context.Context, t *task) (left bool) {
+	if cause := t.ended(); cause != nil { // before it began
+		t.returned()
+		w.keep.ended(t)
+		w.conclude(life, t, verdict{action: giveBack, err: cause}, nil, 0)
+		return false
+	}
 	timeout := *t.policy.Timeout
 	t.ctx.task, t.ctx.life = t, life
 	if timeout > 0 {
@@ -76,12 +123,19 @@ func (w *Worker) run(life context.Context, t *task) (abandoned bool) {
 		w.keep.running(t, timeout)
 	}
 	stack, err := call(&t.ctx, t)
+	return w.judge(life, t, stack, err)
+}
+
+// judge decides how a run has ended, and carries that out. It says whether the
+// runner has been given up meanwhile.
+func (w *Worker) judge(life context.Context, t *task, stack []byte, err error) (left bool) {
 	runtime := time.Since(t.started)
-	cause, abandoned := t.returned()
+	cause, abandoned, left := t.returned()
 	if abandoned {
 		return true
 	}
 	w.keep.ended(t)
+	w.tellTimeout(life, t)
 
 	e := ending{err: err, cause: cause}
 	var ignored []spool.Outcome
@@ -97,12 +151,12 @@ func (w *Worker) run(life context.Context, t *task) (abandoned bool) {
 	e.exceptions = w.exceptions(life, t, e)
 	if e.err != nil {
 		if errors.Is(cause, ErrTimeout) {
-			e.err = fmt.Errorf("%s has %w after %v: %w", t.job.DisplayName(), ErrTimeout, timeout, e.err)
+			e.err = fmt.Errorf("%s has %w after %v: %w", t.job.DisplayName(), ErrTimeout, *t.policy.Timeout, e.err)
 		}
 		spool.Emit(life, w.conn.Events(), spool.JobExceptionOccurred{Job: t.job, Err: e.err, Stack: stack, Runtime: runtime})
 	}
 	w.conclude(life, t, decide(t.policy, t.job.Attempt, time.Now(), e), stack, runtime)
-	return false
+	return left
 }
 
 // PanicError is a panic of a handler, as an exception.
@@ -129,15 +183,11 @@ func (w *Worker) exceptions(ctx context.Context, t *task, e ending) int {
 	if e.err == nil || t.policy.MaxExceptions == 0 || errors.Is(e.cause, ErrStopping) || errors.Is(e.cause, ErrLeaseLost) {
 		return 0
 	}
-	if w.o.Signals == nil {
-		return w.thrown.add(t.identity())
-	}
-	n, err := w.o.Signals.Increment(ctx, w.o.Keys.Exceptions(t.identity()), 1, 24*time.Hour)
-	if err != nil {
-		w.o.Logger.Warn("exceptions of a job cannot be counted in the cache; counting in this process", "uuid", t.job.UUID, "error", err)
-		return w.thrown.add(t.identity())
-	}
-	return int(n)
+	// A run counts once, though it may be given up and return after all.
+	t.counted.Do(func() {
+		t.thrown = w.count(ctx, &w.thrown, t.identity(), w.o.Keys.Exceptions(t.identity()), 24*time.Hour)
+	})
+	return t.thrown
 }
 
 // conclude carries out a verdict.
@@ -163,6 +213,8 @@ func (w *Worker) conclude(ctx context.Context, t *task, v verdict, stack []byte,
 		if v.err == nil {
 			spool.Emit(ctx, events, spool.JobProcessed{Job: t.job, Result: "released", Wait: waited(t), Runtime: runtime})
 		}
+		fallthrough
+	default:
 		spool.Emit(ctx, events, spool.JobReleased{Job: t.job, Delay: v.delay, Err: v.err})
 	}
 }
@@ -177,7 +229,9 @@ func waited(t *task) time.Duration {
 	return max(t.started.Sub(p.Created.Add(p.Delay)), 0)
 }
 
-// timedOut is called when a task's timeout has just ended its handler.
-func (w *Worker) timedOut(t *task) {
-	spool.Emit(context.Background(), w.conn.Events(), spool.JobTimedOut{Job: t.job, Timeout: *t.policy.Timeout})
+// tellTimeout tells, once, of a timeout that has ended a handler.
+func (w *Worker) tellTimeout(ctx context.Context, t *task) {
+	if t.timedOut() {
+		spool.Emit(ctx, w.conn.Events(), spool.JobTimedOut{Job: t.job, Timeout: *t.policy.Timeout})
+	}
 }

@@ -145,22 +145,42 @@ func (w *Worker) lost(ctx context.Context, t *task, runtime time.Duration) {
 // unknownKey counts in the cache how often a job was met without a handler.
 func unknownKey(uuid string) string { return "spool:unknown:" + uuid }
 
+// cacheTimeout bounds what a job waits for the cache.
+const cacheTimeout = 2 * time.Second
+
+// count adds one to a counter: in the cache, where all processes see it, or
+// only in this one where there is no cache, it doesn't answer, or key is "".
+func (w *Worker) count(ctx context.Context, local *bounces, id, key string, ttl time.Duration) int {
+	n := local.add(id)
+	if w.o.Signals == nil || key == "" {
+		return n
+	}
+	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
+	defer cancel()
+	all, err := w.o.Signals.Increment(ctx, key, 1, ttl)
+	if err == nil {
+		return int(all)
+	}
+	if also, ok := w.uncounted.now(); ok {
+		w.o.Logger.Warn("what happened to a job cannot be counted in the cache: only this process counts", "key", key, "more", also, "error", err)
+	}
+	return n
+}
+
 // unhandled puts back a job that another worker may know.
 func (w *Worker) unhandled(ctx context.Context, t *task, why error) {
-	n := w.unknown.add(or(t.job.UUID, t.job.Name))
-	if w.o.Signals != nil && t.job.UUID != "" {
-		// Counted for all processes, or a child of queue:listen, which meets each
-		// job once, would always begin with a second.
-		if met, err := w.o.Signals.Increment(ctx, unknownKey(t.job.UUID), 1, 10*time.Minute); err == nil {
-			n = int(met)
-		}
+	// Counted for all processes, or a child of queue:listen, which meets each job
+	// once, would always begin with a second.
+	key := ""
+	if t.job.UUID != "" {
+		key = unknownKey(t.job.UUID)
 	}
-	delay := unknownDelay(n)
-	if n == 1 {
+	delay := unknownDelay(w.count(ctx, &w.unknown, or(t.job.UUID, t.job.Name), key, 10*time.Minute))
+	if delay == unknownDelay(1) && !spool.Listening[spool.JobUnhandled](w.conn.Events()) {
 		w.o.Logger.Warn("this job can't be run here: it was put back for another worker",
 			"name", t.job.Name, "uuid", t.job.UUID, "queue", t.res.Queue, "delay", delay, "reason", why)
 	}
 	if w.settle(ctx, t, giveBack, delay, 0) {
-		spool.Emit(ctx, w.conn.Events(), spool.JobUnhandled{Job: t.job, Delay: delay})
+		spool.Emit(ctx, w.conn.Events(), spool.JobUnhandled{Job: t.job, Delay: delay, Err: why})
 	}
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -20,20 +21,26 @@ type task struct {
 	started time.Time
 
 	// The keeper's: guarded by keeper.mu.
-	slot     int       // index in keeper.tasks; -1 when not held
-	leaseEnd time.Time // when the lease ends, as far as confirmed
-	renewAt  time.Time
-	guardAt  time.Time // when the lease can no longer be trusted
-	dueAt    time.Time // when the timeout ends; zero: never, or over
-	stuckAt  time.Time // when a cancelled handler counts as stuck
+	slot    int       // index in keeper.tasks; -1 when not held
+	renewAt time.Time // zero: not any more
+	guardAt time.Time // when the lease can no longer be trusted; zero: it isn't
+	dueAt   time.Time // when the timeout ends; zero: never, or over
+	stuckAt time.Time // when a cancelled handler counts as stuck
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // nil until somebody may wait for the handler's context
 	cause  error                   // the first reason to cancel
-	done   bool                    // the handler has returned
-	// abandoned is set when the handler was given up: its slot was replaced
-	// and its job settled, so whatever it returns means nothing.
+	done   bool                    // the handler has returned, or will never be called
+	told   bool                    // the timeout was told
+	// abandoned is set when the handler was given up and its job failed:
+	// whatever it returns means nothing.
 	abandoned bool
+	// left is set when nobody waits for the handler any more: its runner has no
+	// place among the runners, but what it returns still counts.
+	left bool
+
+	counted sync.Once
+	thrown  int // exceptions of the job, this run's included; set by counted
 }
 
 // end cancels the handler with a cause; the first one counts. It says whether
@@ -49,6 +56,13 @@ func (t *task) end(cause error) bool {
 		t.cancel(cause)
 	}
 	return true
+}
+
+// ended returns why the handler is to end, nil if it isn't.
+func (t *task) ended() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cause
 }
 
 // adopt gives the task its decoded job.
@@ -68,26 +82,55 @@ func (t *task) name() string {
 	return t.job.DisplayName()
 }
 
-// returned ends the time in which the handler can be cancelled, and tells
-// whether it was and whether it had been given up.
-func (t *task) returned() (cause error, abandoned bool) {
+// returned ends the time in which the handler can be cancelled. It tells
+// whether it was, whether it had been given up, and whether its runner had.
+func (t *task) returned() (cause error, abandoned, left bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.cancel != nil {
 		t.cancel(nil)
 	}
 	t.done = true
-	return t.cause, t.abandoned
+	return t.cause, t.abandoned, t.left
+}
+
+// lives says whether the handler has yet to return.
+func (t *task) lives() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.done
 }
 
 // abandon gives the handler up, unless it has returned meanwhile.
 func (t *task) abandon() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.done || t.abandoned {
+	if t.done {
 		return false
 	}
 	t.abandoned = true
+	return true
+}
+
+// leave gives the runner of the handler up, unless that has returned meanwhile.
+func (t *task) leave() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done {
+		return false
+	}
+	t.left = true
+	return true
+}
+
+// timedOut says, once, that the cause is the timeout.
+func (t *task) timedOut() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.told || !errors.Is(t.cause, ErrTimeout) {
+		return false
+	}
+	t.told = true
 	return true
 }
 

@@ -34,6 +34,7 @@ type Worker struct {
 	tasks chan *task
 	freed chan struct{} // a slot has become free
 	abort chan struct{} // stop at once
+	ended chan struct{} // the loop has ended: nothing more is reserved
 	timer *time.Timer   // of the loop's sleep
 	once  sync.Once     // closes abort
 
@@ -44,10 +45,12 @@ type Worker struct {
 	leaked    atomic.Int64 // handlers given up after their job was settled
 	mustStop  atomic.Bool  // a stuck handler demands a new process
 	paused    atomic.Bool
+	wasDown   bool // maintenance mode, as the loop has told; the loop's own
 	unknown   bounces
 	kept      bounces
 	thrown    bounces // exceptions by job, where no cache counts them
 	unstored  throttle
+	uncounted throttle
 	runners   sync.WaitGroup
 	life      context.Context // of the jobs; set by Run
 }
@@ -65,12 +68,12 @@ type Result struct {
 func New(conn *spool.Connection, mux *spool.Mux, opts *Options) *Worker {
 	w := &Worker{
 		conn: conn, drv: conn.Driver(), mux: mux.For(conn.Format), o: opts.withDefaults(conn),
-		freed: make(chan struct{}, 1), abort: make(chan struct{}),
+		freed: make(chan struct{}, 1), abort: make(chan struct{}), ended: make(chan struct{}),
 	}
 	w.tasks = make(chan *task, w.o.Concurrency)
 	w.free.Store(int64(w.o.Concurrency))
 	w.keep = newKeeper(w.drv, w.o.Logger, w.o.CancelGrace)
-	w.keep.timedOut, w.keep.stuck = w.timedOut, w.stuck
+	w.keep.stuck = w.stuck
 	w.polls = newSignalPoll(&w.o, conn.Name)
 	w.ends = gather.New(maxSettle, w.store)
 	return w
@@ -80,6 +83,10 @@ func New(conn *spool.Connection, mux *spool.Mux, opts *Options) *Worker {
 // then stops reserving, waits up to Grace for running jobs, hands the rest
 // back, and returns. The error is that of a backend that could not be used at
 // the start, or at all under Once and StopWhenEmpty.
+//
+// A handler that ignores the end of its context can't be stopped and is left
+// behind. Its lease is no longer kept then, so that its job will run elsewhere:
+// a process whose worker ends with [StuckHandlers] has to end too.
 func (w *Worker) Run(ctx context.Context) (Result, error) {
 	if w.drv.Traits().Instant {
 		return Result{Reason: Broken, ExitCode: ExitError}, fmt.Errorf("connection %s runs jobs as they are pushed: there is nothing to work", w.conn.Name)
@@ -94,7 +101,7 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 	var watchers sync.WaitGroup
 	watchers.Go(func() { w.keep.watch(life) })
 	watchers.Go(func() { w.keep.keepLeases(life) })
-	w.polls.look(life, true)
+	w.polls.look(life)
 	watchers.Go(func() { w.polls.watch(life) })
 	w.runners.Add(w.o.Concurrency)
 	for range w.o.Concurrency {
@@ -104,6 +111,7 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 
 	reason, code, err := w.loop(ctx)
 	close(w.tasks)
+	close(w.ended)
 	w.drain()
 	end()
 	watchers.Wait()
@@ -112,7 +120,7 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 	if res.ExitCode == ExitOK && w.mustStop.Load() {
 		res.Reason, res.ExitCode = StuckHandlers, ExitError
 	}
-	spool.Emit(life, w.conn.Events(), spool.WorkerStopping{
+	spool.Emit(context.WithoutCancel(ctx), w.conn.Events(), spool.WorkerStopping{
 		Name: w.o.Name, Connection: w.conn.Name, Reason: string(res.Reason), Status: res.ExitCode, Processed: res.Processed,
 	})
 	return res, err
@@ -179,7 +187,11 @@ func (w *Worker) drain() {
 			aborted = nil
 		case <-last.C:
 			for _, t := range w.keep.held() {
-				w.o.Logger.Error("handler did not return: its job comes back when its lease ends", "job", t.name(), "queue", t.res.Queue)
+				why := "handler did not return"
+				if !t.lives() {
+					why = "the end of a job could not be stored"
+				}
+				w.o.Logger.Error(why+": it comes back when its lease ends", "job", t.name(), "queue", t.res.Queue)
 			}
 			w.mustStop.Store(w.mustStop.Load() || w.Running() > 0)
 			return

@@ -110,7 +110,7 @@ end
 local function odd(s, from, to, text, n)
   local old = sub(s, from, to)
   return sub(s, 1, from - 1) .. text .. sub(s, to + 1),
-    string.format('%d %d %d %s', n, from, #text, old)
+    string.format('%d %d %d ', n, from, #text) .. old
 end
 
 -- raise returns the payload with its attempts one higher, and a mark:

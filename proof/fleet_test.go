@@ -118,11 +118,13 @@ func (f *fleet) startReady(n int) []*process {
 // kill ends a process without any warning.
 func (f *fleet) kill(p *process) {
 	f.t.Helper()
+	// Before and not after: beanstalkd hands a dead process's jobs on in less
+	// time than it takes to learn of the death here.
+	p.killed = time.Now()
 	if err := p.cmd.Process.Kill(); err != nil {
 		f.t.Fatalf("kill worker %d: %v", p.cmd.Process.Pid, err)
 	}
 	<-p.done
-	p.killed = time.Now()
 }
 
 // alive says whether a process runs.

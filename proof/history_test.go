@@ -72,7 +72,7 @@ func (f *fleet) read(p *process) []run {
 			f.t.Errorf("job %s: worker %d runs it twice at the same time", e.UUID, p.cmd.Process.Pid)
 		case e.What == started:
 			open[e.UUID] = len(runs)
-			runs = append(runs, run{uuid: e.UUID, attempt: e.Attempt, pid: p.cmd.Process.Pid, start: e.At, end: p.killed.UnixNano()})
+			runs = append(runs, run{uuid: e.UUID, attempt: e.Attempt, pid: p.cmd.Process.Pid, start: e.At, end: max(e.At, p.killed.UnixNano())})
 		case !running:
 			f.t.Errorf("job %s: worker %d ends what it hasn't begun", e.UUID, p.cmd.Process.Pid)
 		default:

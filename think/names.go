@@ -2,7 +2,7 @@ package think
 
 import "strings"
 
-// ResolveName implements [spool.NameResolver]: it returns the full form of a
+// ResolveName implements spool.NameResolver: it returns the full form of a
 // job's name, which is the same for all that PHP takes for the same job.
 // Without a backslash a name is short:
 //

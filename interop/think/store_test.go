@@ -255,3 +255,14 @@ func (s *tableStore) state(t *testing.T) map[string]any {
 	}
 	return map[string]any{"tp_jobs": map[string]any{"rows": all}}
 }
+
+// openSQLite opens a SQLite file.
+func openSQLite(t *testing.T, file string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}

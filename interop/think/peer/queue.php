@@ -287,13 +287,14 @@ final class TableQueue extends Queue
             $this->migrate($queue, true);
         }
         $late = $this->first() ? '0 = 1 AND 0 < ?' : '{at} <= ?';
-        $this->db()->beginTransaction();
+        // SQLite refuses a transaction that begins to write late, at once.
+        $this->db()->exec($lock === '' ? 'BEGIN IMMEDIATE' : 'START TRANSACTION');
         $row = $this->run("SELECT * FROM {jobs} WHERE queue = ? AND (({free} AND {due} <= ?) OR ($late)) ORDER BY id LIMIT 1$lock",
             [$this->name($queue), $this->now(), $expired])->fetch(PDO::FETCH_ASSOC);
         if ($row !== false) {
             $this->run('UPDATE {jobs} SET {mark} = ? WHERE id = ?', [$this->now(), $row['id']]);
         }
-        $this->db()->commit();
+        $this->db()->exec('COMMIT');
         if ($row === false) {
             return null;
         }

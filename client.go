@@ -11,8 +11,8 @@ import (
 // Dispatcher is where jobs can be dispatched: a [Client], or a [Tx].
 type Dispatcher interface {
 	client() *Client
-	// send stores messages that go to one queue, all or an accepted prefix.
-	send(ctx context.Context, c *Connection, queue string, jobs []prepared) ([]string, error)
+	// send stores what goes to one queue, all or an accepted prefix.
+	send(ctx context.Context, s sending) ([]string, error)
 }
 
 // Client dispatches jobs. It is safe for concurrent use.
@@ -59,6 +59,17 @@ type Ref struct {
 type prepared struct {
 	name, uuid string
 	msg        driver.Message
+}
+
+// sending is what goes to one queue in one call.
+type sending struct {
+	conn  *Connection
+	queue string
+	jobs  []prepared
+	// again sends the jobs but the first few, which were accepted, elsewhere
+	// after err, and returns how many more were accepted; nil: there is nowhere
+	// else.
+	again func(ctx context.Context, accepted int, err error) (int, error)
 }
 
 // Dispatch stores a job and returns once the backend has accepted it. The
@@ -117,29 +128,65 @@ func dispatchAll(ctx context.Context, d Dispatcher, names []string, data []any, 
 	if !o.at.IsZero() {
 		o.delay = o.at.Sub(now)
 	}
-	c, err := client.manager.Connection(ctx, o.connection)
+	w := wanted{names: names, data: data, o: &o, now: now}
+	name, f := client.manager.target(o.connection)
+	if f != nil {
+		return f.dispatch(ctx, d, w)
+	}
+	return dispatchTo(ctx, d, name, w, nil)
+}
+
+// wanted are jobs to be dispatched with the same options.
+type wanted struct {
+	names []string
+	data  []any
+	uuids []string // nil: new ones
+	o     *dispatch
+	now   time.Time
+}
+
+// part returns the jobs from one index up to another.
+func (w wanted) part(from, to int) wanted {
+	w.names, w.data = w.names[from:to], w.data[from:to]
+	if w.uuids != nil {
+		w.uuids = w.uuids[from:to]
+	}
+	return w
+}
+
+// dispatchTo dispatches jobs to one connection and returns those accepted.
+func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, again func(ctx context.Context, w wanted, err error) (int, error)) ([]Ref, error) {
+	client := d.client()
+	c, err := client.manager.backend(ctx, connection)
 	if err != nil {
 		return nil, err
 	}
-	queue := c.QueueOr(o.queue)
-	if t := txFrom(ctx); t != nil && d == Dispatcher(client) && o.wantsCommit(c) {
+	queue := c.QueueOr(w.o.queue)
+	if t := txFrom(ctx); t != nil && d == Dispatcher(client) && w.o.wantsCommit(c) {
 		d = t
 	}
-	refs := make([]Ref, 0, len(names))
-	for len(names) > 0 {
-		n := min(len(names), maxBulk)
-		jobs, err := client.prepare(ctx, c, queue, names[:n], data[:n], &o, now)
+	refs := make([]Ref, 0, len(w.names))
+	for len(w.names) > 0 {
+		n := min(len(w.names), maxBulk)
+		part := w.part(0, n)
+		jobs, err := client.prepare(ctx, c, queue, part)
 		if err != nil {
 			return refs, err
 		}
-		ids, err := d.send(ctx, c, queue, jobs)
+		s := sending{conn: c, queue: queue, jobs: jobs}
+		if again != nil {
+			s.again = func(ctx context.Context, accepted int, err error) (int, error) {
+				return again(ctx, part.part(accepted, n), err)
+			}
+		}
+		ids, err := d.send(ctx, s)
 		for i, id := range ids {
 			refs = append(refs, Ref{Connection: c.Name, Queue: queue, UUID: jobs[i].uuid, ID: id})
 		}
 		if err != nil {
 			return refs, err
 		}
-		names, data = names[n:], data[n:]
+		w = w.part(n, len(w.names))
 	}
 	return refs, nil
 }
@@ -152,13 +199,18 @@ func (d *dispatch) wantsCommit(c *Connection) bool {
 }
 
 // prepare encodes jobs for one connection.
-func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, names []string, data []any, o *dispatch, now time.Time) ([]prepared, error) {
-	counts := conn.conn.Traits().CountsInBody
-	jobs := make([]prepared, len(names))
-	for i, name := range names {
+func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, w wanted) ([]prepared, error) {
+	counts, o := conn.conn.Traits().CountsInBody, w.o
+	jobs := make([]prepared, len(w.names))
+	for i, name := range w.names {
 		draft := &Draft{
-			UUID: NewUUID(), Name: name, DisplayName: o.display, Data: data[i], Policy: o.policy,
-			Delay: o.delay, Created: now, CountsInBody: counts, Extra: o.extra,
+			Name: name, DisplayName: o.display, Data: w.data[i], Policy: o.policy,
+			Delay: o.delay, Created: w.now, CountsInBody: counts, Extra: o.extra,
+		}
+		if w.uuids != nil {
+			draft.UUID = w.uuids[i]
+		} else {
+			draft.UUID = NewUUID()
 		}
 		if counts {
 			draft.ID = newID()
@@ -178,21 +230,26 @@ func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, na
 
 func (c *Client) client() *Client { return c }
 
-// send implements [Dispatcher]: it pushes at once.
-func (c *Client) send(ctx context.Context, conn *Connection, queue string, jobs []prepared) (ids []string, err error) {
-	if len(jobs) == 1 {
+// send implements [Dispatcher]: it pushes at once, but holds what is deferred.
+func (c *Client) send(ctx context.Context, s sending) (ids []string, err error) {
+	if s.conn.Deferred {
+		if scope := scopeFrom(ctx); scope != nil && scope.hold(c, s) {
+			return make([]string, len(s.jobs)), nil
+		}
+	}
+	if len(s.jobs) == 1 {
 		var id string
-		if id, err = conn.push(ctx, queue, jobs[0].msg); err == nil {
+		if id, err = s.conn.push(ctx, s.queue, s.jobs[0].msg); err == nil {
 			ids = []string{id}
 		}
 	} else {
-		ms := make([]driver.Message, len(jobs))
-		for i, j := range jobs {
+		ms := make([]driver.Message, len(s.jobs))
+		for i, j := range s.jobs {
 			ms[i] = j.msg
 		}
-		ids, err = conn.pushAll(ctx, queue, ms)
+		ids, err = s.conn.pushAll(ctx, s.queue, ms)
 	}
-	queued(ctx, conn, queue, jobs, ids)
+	queued(ctx, s.conn, s.queue, s.jobs, ids)
 	return ids, err
 }
 

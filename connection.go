@@ -20,7 +20,14 @@ type ConnectionConfig struct {
 	AfterCommit bool
 	// Format is the payload layout; nil means [Native].
 	Format Format
-	// Open opens the backend.
+	// Deferred holds dispatches until the scope at hand ends (see [Deferred]);
+	// without one they are pushed at once.
+	Deferred bool
+	// Failover names other connections instead of having a backend: dispatches
+	// go to the first of them that is up, and everything else is done by the
+	// first of all. The jobs have each connection's own queue and format.
+	Failover []string
+	// Open opens the backend; nil for a Failover.
 	Open func(ctx context.Context) (driver.Conn, error)
 }
 

@@ -97,6 +97,7 @@ const (
 	kindLost
 	kindRetryRequested
 	kindQueueBusy
+	kindFailedOver
 	kindWorkerStarting
 	kindWorkerLooping
 	kindWorkerIdle
@@ -228,6 +229,17 @@ type QueueBusy struct {
 	Size              int64
 }
 
+// QueueFailedOver is raised when a dispatch goes past a connection of a failover
+// that is down, with the first job concerned; not again until that connection
+// has accepted a job.
+type QueueFailedOver struct {
+	Failover   string // the connection that the job was dispatched to
+	Connection string // the one behind it that failed
+	Queue      string // empty: each connection's default queue
+	Name, UUID string
+	Err        error
+}
+
 // WorkerStarting is raised when a worker starts.
 type WorkerStarting struct {
 	Name, Connection string
@@ -288,6 +300,7 @@ func (JobUnhandled) kind() int         { return kindUnhandled }
 func (JobLost) kind() int              { return kindLost }
 func (JobRetryRequested) kind() int    { return kindRetryRequested }
 func (QueueBusy) kind() int            { return kindQueueBusy }
+func (QueueFailedOver) kind() int      { return kindFailedOver }
 func (WorkerStarting) kind() int       { return kindWorkerStarting }
 func (*WorkerLooping) kind() int       { return kindWorkerLooping }
 func (WorkerIdle) kind() int           { return kindWorkerIdle }

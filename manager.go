@@ -3,8 +3,10 @@ package spool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Manager holds named connections and opens each on first use. All methods
@@ -13,9 +15,12 @@ type Manager struct {
 	events *Events
 	def    string
 
-	mu    sync.Mutex
-	conns map[string]*Connection
-	order []string
+	degraded atomic.Pointer[string] // where dispatches go instead
+
+	mu        sync.Mutex
+	conns     map[string]*Connection
+	failovers map[string]*failover
+	order     []string
 }
 
 // ManagerOptions are the options of [NewManager].
@@ -29,7 +34,7 @@ type ManagerOptions struct {
 
 // NewManager returns a Manager without connections.
 func NewManager(opts *ManagerOptions) *Manager {
-	m := &Manager{conns: make(map[string]*Connection), events: &Events{}}
+	m := &Manager{conns: make(map[string]*Connection), failovers: make(map[string]*failover), events: &Events{}}
 	if opts != nil {
 		m.def = opts.Default
 		if opts.Events != nil {
@@ -40,10 +45,11 @@ func NewManager(opts *ManagerOptions) *Manager {
 }
 
 // Add adds a connection, which is opened when it is first used. It panics if
-// the name is taken or empty, or cfg has nothing to open it with.
+// the name is taken or empty, or cfg has neither something to open it with nor
+// connections to choose from.
 func (m *Manager) Add(cfg ConnectionConfig) {
-	if cfg.Name == "" || cfg.Open == nil {
-		panic("spool: a connection needs a name and a way to open it")
+	if cfg.Name == "" || (cfg.Open == nil) == (len(cfg.Failover) == 0) {
+		panic("spool: a connection needs a name and a way to open it, or others to fail over to")
 	}
 	if cfg.Queue == "" {
 		cfg.Queue = "default"
@@ -53,10 +59,14 @@ func (m *Manager) Add(cfg ConnectionConfig) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.conns[cfg.Name] != nil {
+	if m.conns[cfg.Name] != nil || m.failovers[cfg.Name] != nil {
 		panic("spool: two connections named " + cfg.Name)
 	}
-	m.conns[cfg.Name] = &Connection{ConnectionConfig: cfg, events: m.events}
+	if len(cfg.Failover) > 0 {
+		m.failovers[cfg.Name] = newFailover(cfg.Name, cfg.Failover)
+	} else {
+		m.conns[cfg.Name] = &Connection{ConnectionConfig: cfg, events: m.events}
+	}
 	m.order = append(m.order, cfg.Name)
 	if m.def == "" {
 		m.def = cfg.Name
@@ -80,18 +90,68 @@ func (m *Manager) Names() []string {
 // Events returns where listeners are added.
 func (m *Manager) Events() *Events { return m.events }
 
+// Degrade has every dispatch go to one connection, whatever connection it
+// names: to "sync", and all jobs run at once in their callers while the
+// backends are down or moving; "" ends it. Workers, inspection and
+// [Connection.PushRaw] are not affected. It may be called at any time.
+func (m *Manager) Degrade(connection string) {
+	if connection == "" {
+		m.degraded.Store(nil)
+		return
+	}
+	m.degraded.Store(&connection)
+}
+
+// Degraded returns where dispatches go instead of their own connections; "" if
+// they go where they should.
+func (m *Manager) Degraded() string {
+	if name := m.degraded.Load(); name != nil {
+		return *name
+	}
+	return ""
+}
+
+// target returns the connection that a dispatch goes to, and the failover
+// behind it, if it is one.
+func (m *Manager) target(name string) (string, *failover) {
+	if d := m.degraded.Load(); d != nil {
+		name = *d
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if name == "" {
+		name = m.def
+	}
+	return name, m.failovers[name]
+}
+
 // Connection returns an open connection; "" means the default one. The first
 // use opens it, and blocks until the backend answers or ctx ends; after a
-// failure the next use tries again.
+// failure the next use tries again. For a failover it is the first of its
+// connections: that is where it is read and worked.
 func (m *Manager) Connection(ctx context.Context, name string) (*Connection, error) {
 	m.mu.Lock()
 	if name == "" {
 		name = m.def
 	}
-	c := m.conns[name]
+	if f := m.failovers[name]; f != nil {
+		name = f.names[0]
+	}
 	m.mu.Unlock()
-	if c == nil {
-		return nil, &UnknownConnectionError{Name: name, Known: m.Names()}
+	return m.backend(ctx, name)
+}
+
+// backend is Connection for one that has a backend of its own.
+func (m *Manager) backend(ctx context.Context, name string) (*Connection, error) {
+	m.mu.Lock()
+	c, isFailover := m.conns[name], m.failovers[name] != nil
+	known := slices.Clone(m.order)
+	m.mu.Unlock()
+	switch {
+	case isFailover:
+		return nil, fmt.Errorf("connection %q is a failover, which another one can't use: name the connections behind it", name)
+	case c == nil:
+		return nil, &UnknownConnectionError{Name: name, Known: known}
 	}
 	if err := c.open(ctx); err != nil {
 		return nil, err
@@ -105,7 +165,9 @@ func (m *Manager) Close() error {
 	m.mu.Lock()
 	conns := make([]*Connection, 0, len(m.order))
 	for _, name := range m.order {
-		conns = append(conns, m.conns[name])
+		if c := m.conns[name]; c != nil {
+			conns = append(conns, c)
+		}
 	}
 	m.mu.Unlock()
 	var errs []error

@@ -139,5 +139,8 @@ func (m *Mux) For(f Format) *Mux {
 	return &c
 }
 
+// Empty says that the Mux handles nothing, and has no Fallback.
+func (m *Mux) Empty() bool { return len(m.handlers) == 0 && m.fallback == nil }
+
 // Names returns the names and aliases that have a handler, sorted.
 func (m *Mux) Names() []string { return slices.Sorted(maps.Keys(m.handlers)) }

@@ -31,11 +31,8 @@ type Tx struct {
 
 // txSend is what has to be done for one dispatch after the commit.
 type txSend struct {
-	conn  *Connection
-	queue string
-	jobs  []prepared
-	due   time.Time // when the delay was counted from
-	ids   []string  // written inside the transaction; nil if held
+	held
+	ids []string // written inside the transaction; nil if held
 }
 
 // InTx returns a dispatcher bound to tx: a *sql.Tx, a pgx.Tx, or anything else
@@ -80,9 +77,10 @@ func txFrom(ctx context.Context) *Tx {
 func (t *Tx) client() *Client { return t.c }
 
 // send implements [Dispatcher].
-func (t *Tx) send(ctx context.Context, conn *Connection, queue string, jobs []prepared) ([]string, error) {
-	ms := make([]driver.Message, len(jobs))
-	for i, j := range jobs {
+func (t *Tx) send(ctx context.Context, what sending) ([]string, error) {
+	conn, queue := what.conn, what.queue
+	ms := make([]driver.Message, len(what.jobs))
+	for i, j := range what.jobs {
 		ms[i] = j.msg
 	}
 	if err := conn.conn.Traits().Check(ms); err != nil {
@@ -93,7 +91,7 @@ func (t *Tx) send(ctx context.Context, conn *Connection, queue string, jobs []pr
 	if t.done {
 		return nil, ErrTxDone
 	}
-	s := txSend{conn: conn, queue: queue, jobs: jobs, due: time.Now()}
+	s := txSend{held: held{t.c, what, time.Now()}}
 	if p, ok := conn.conn.(driver.TxPusher); ok {
 		ids, err := p.PushTx(ctx, t.tx, queue, ms)
 		switch {
@@ -106,7 +104,7 @@ func (t *Tx) send(ctx context.Context, conn *Connection, queue string, jobs []pr
 		}
 	}
 	t.pending = append(t.pending, s)
-	return make([]string, len(jobs)), nil
+	return make([]string, len(what.jobs)), nil
 }
 
 // Commit commits the transaction, then pushes the jobs that were held. If the
@@ -130,28 +128,17 @@ func (t *Tx) Commit(ctx context.Context) error {
 		t.pending = nil
 		return err
 	}
-	var held HeldError
+	var missing HeldError
 	for _, s := range t.pending {
 		if s.ids != nil {
 			s.conn.conn.(driver.TxPusher).PushedTx(s.queue)
 			queued(ctx, s.conn, s.queue, s.jobs, s.ids)
 			continue
 		}
-		for i := range s.jobs {
-			if d := &s.jobs[i].msg.Delay; *d > 0 {
-				*d -= time.Since(s.due)
-			}
-		}
-		ids, err := t.c.send(context.WithoutCancel(ctx), s.conn, s.queue, s.jobs)
-		if err != nil {
-			held.add(s, len(ids), err)
-		}
+		s.letGo(ctx, &missing)
 	}
 	t.pending = nil
-	if held.Jobs != nil {
-		return &held
-	}
-	return nil
+	return missing.orNil()
 }
 
 // Rollback rolls the transaction back and drops the jobs. After Commit it does
@@ -171,26 +158,3 @@ func (t *Tx) Rollback(ctx context.Context) error {
 	}
 	return nil
 }
-
-// HeldError says that a transaction has committed but jobs that were held for
-// it could not be pushed.
-type HeldError struct {
-	Jobs   []Ref    // what is missing
-	Bodies [][]byte // the same jobs, to be pushed with [Connection.PushRaw]
-	Err    error
-}
-
-func (e *HeldError) add(s txSend, accepted int, err error) {
-	for _, j := range s.jobs[accepted:] {
-		e.Jobs = append(e.Jobs, Ref{Connection: s.conn.Name, Queue: s.queue, UUID: j.uuid})
-		e.Bodies = append(e.Bodies, j.msg.Body)
-	}
-	e.Err = errors.Join(e.Err, err)
-}
-
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("the transaction has committed, but %d jobs held for it were not pushed: %v", len(e.Jobs), e.Err)
-}
-
-// Unwrap returns the errors of the pushes.
-func (e *HeldError) Unwrap() error { return e.Err }

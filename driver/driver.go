@@ -82,8 +82,9 @@ type Traits struct {
 	// next Reserve of the same connection (SQS, which has no other way to tell of
 	// jobs): who doesn't reserve mustn't wait.
 	WaitTakes bool
-	// Instant says that Push runs the job before it returns and Reserve never
-	// finds any (the sync driver).
+	// Instant says that Push runs the job itself, before it returns (the sync
+	// driver) or beside its caller (background, deferred), and Reserve never
+	// finds any.
 	Instant bool
 }
 

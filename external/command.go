@@ -48,6 +48,10 @@ type CommandOptions struct {
 	// Stdout and Stderr receive the command's output too; nil drops all but its
 	// end. They must be safe for concurrent use, as jobs run side by side.
 	Stdout, Stderr io.Writer
+	// Output returns further writers for what the command of one job prints on
+	// its two outputs; nil, for either too, is none. They are closed when the
+	// command has ended, and used by one goroutine each.
+	Output func(job *spool.Job) (stdout, stderr io.WriteCloser)
 }
 
 // ExitError is a command that ended otherwise than with code 0.
@@ -107,14 +111,16 @@ func command(name string, argv []string, opts *CommandOptions) spool.HandlerFunc
 		}
 		defer cleanup()
 		stdout, stderr := procgroup.NewTail(tailSize), procgroup.NewTail(tailSize)
+		out, errs, end := o.shown(job)
+		defer end()
 		exit, err := procgroup.Run(ctx, &procgroup.Spec{
 			Path:   argv[0],
 			Args:   argv[1:],
 			Dir:    o.Dir,
 			Env:    env,
 			Stdin:  bytes.NewReader(job.Body),
-			Stdout: both(stdout, o.Stdout),
-			Stderr: both(stderr, o.Stderr),
+			Stdout: both(stdout, out),
+			Stderr: both(stderr, errs),
 			Limits: procgroup.Limits{Memory: o.Memory, CPU: o.CPU, Nice: o.Nice},
 			Grace:  o.Grace,
 		})
@@ -126,6 +132,37 @@ func command(name string, argv []string, opts *CommandOptions) spool.HandlerFunc
 		}
 		return o.judge(ctx, name, exit, stdout, stderr)
 	}
+}
+
+// shown returns who else receives the output of a job's command, and what to
+// call when it has ended.
+func (o *CommandOptions) shown(job *spool.Job) (stdout, stderr io.Writer, end func()) {
+	stdout, stderr, end = o.Stdout, o.Stderr, func() {}
+	if o.Output == nil {
+		return stdout, stderr, end
+	}
+	out, errs := o.Output(job)
+	if out != nil {
+		stdout = also(out, o.Stdout)
+	}
+	if errs != nil {
+		stderr = also(errs, o.Stderr)
+	}
+	return stdout, stderr, func() {
+		for _, w := range []io.WriteCloser{out, errs} {
+			if w != nil {
+				_ = w.Close() // like their other errors, nothing to the command
+			}
+		}
+	}
+}
+
+// also returns a writer to w and, if there is one, to other.
+func also(w, other io.Writer) io.Writer {
+	if other == nil {
+		return w
+	}
+	return io.MultiWriter(w, other)
 }
 
 // judge turns the end of a command into the outcome of its job.

@@ -31,6 +31,9 @@ type ReplicationError struct {
 	Have, Want int
 }
 
+// Unwrap returns [driver.ErrStored].
+func (e *ReplicationError) Unwrap() error { return driver.ErrStored }
+
 func (e *ReplicationError) Error() string {
 	return fmt.Sprintf("stored, but only %d of %d replicas confirmed it in time", e.Have, e.Want)
 }

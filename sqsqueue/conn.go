@@ -53,7 +53,10 @@ const (
 	maxBytes      = 1 << 20 // of a message, and of a batch
 	maxDelay      = 15 * time.Minute
 	maxVisibility = 12 * time.Hour // from the receive
+	maxPoll       = 20 * time.Second
 )
+
+const defaultPoll = 5 * time.Second
 
 // MaxBody is the largest body in bytes that SQS takes.
 const MaxBody = maxBytes
@@ -70,6 +73,10 @@ type Options struct {
 	// 90 s. It is sent with each receive, so that the queue's own visibility
 	// timeout doesn't matter. From [driver.MinLease] to six hours.
 	RetryAfter time.Duration
+	// PollFor is how long a request of Wait waits in SQS for a job: whole
+	// seconds from 1 to 20; 0 means 5 s. An idle queue costs a request every
+	// PollFor, and Close may last that long.
+	PollFor time.Duration
 	// MaxBody is the largest body that Push sends, for queues whose
 	// MaximumMessageSize is lower than SQS's; 0 means [MaxBody].
 	MaxBody int
@@ -143,6 +150,12 @@ func New(api API, opts *Options) (*Conn, error) {
 		return nil, fmt.Errorf("sqsqueue: retry_after is %v: it must be from %v to %v", o.RetryAfter, driver.MinLease, maxVisibility/2)
 	}
 	o.RetryAfter = driver.RoundUp(o.RetryAfter, time.Second)
+	if o.PollFor == 0 {
+		o.PollFor = defaultPoll
+	}
+	if o.PollFor < time.Second || o.PollFor > maxPoll || o.PollFor%time.Second != 0 {
+		return nil, fmt.Errorf("sqsqueue: requests wait for %v: it must be whole seconds from 1 to 20", o.PollFor)
+	}
 	if o.MaxBody == 0 {
 		o.MaxBody = MaxBody
 	}
@@ -180,14 +193,16 @@ func New(api API, opts *Options) (*Conn, error) {
 // Traits returns the fixed facts of the connection.
 func (c *Conn) Traits() driver.Traits { return c.traits }
 
-// Close makes every further call return [driver.ErrClosed], ends those who wait
-// and makes jobs available again that a waiting request has received and nobody
-// has reserved. It lasts a second at most.
+// Close makes every further call return [driver.ErrClosed] and ends those who
+// wait at once. Then it waits, up to Options.PollFor, for the requests that
+// they have started: SQS would hand jobs to a request that was broken off. What
+// these still bring is made available again.
 func (c *Conn) Close() error {
 	c.closed.Do(func() {
+		c.polls.mu.Lock() // no request begins after this
 		c.shutdown()
+		c.polls.mu.Unlock()
 		c.polling.Wait()
-		c.handBack()
 		if c.idle != nil {
 			c.idle()
 		}

@@ -70,6 +70,7 @@ func TestCredentialErrorsAreClearAndTellNoSecrets(t *testing.T) {
 // The usual chain: from the environment, and an error that says what to do
 // when there is nothing anywhere.
 func TestCredentialsOfTheUsualChain(t *testing.T) {
+	endpoint := testserver.SQS(t) // found by way of HOME
 	for name, value := range map[string]string{
 		"HOME": t.TempDir(), "AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_PROFILE": "",
 		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": "", "AWS_EC2_METADATA_DISABLED": "true",
@@ -78,7 +79,6 @@ func TestCredentialsOfTheUsualChain(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	endpoint := testserver.SQS(t)
 	none := connect(t, endpoint, func(o *Options) { o.Key, o.Secret = "", "" })
 	if _, err := none.Push(t.Context(), "q", messages("a")); err == nil || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") {
 		t.Errorf("a push without credentials: %v", err)

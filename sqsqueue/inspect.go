@@ -112,7 +112,7 @@ func (c *Conn) Clear(ctx context.Context, queue string) (int64, error) {
 	if _, err := c.api.PurgeQueue(ctx, &sqs.PurgeQueueInput{QueueUrl: &url}, once); err != nil {
 		return 0, told(err)
 	}
-	c.dropKept(url)
+	c.takeAny(url)
 	return s.Total(), nil
 }
 

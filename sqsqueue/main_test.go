@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -22,7 +23,7 @@ func connect(t testing.TB, endpoint string, change func(*Options)) *Conn {
 	t.Helper()
 	o := Options{
 		Prefix: endpoint + "/" + testserver.SQSAccount, Region: "eu-west-1", Key: "key", Secret: "secret", Endpoint: endpoint,
-		RetryAfter: driver.MinLease,
+		RetryAfter: driver.MinLease, PollFor: time.Second,
 	}
 	if change != nil {
 		change(&o)

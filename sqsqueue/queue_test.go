@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -118,6 +119,8 @@ func TestOptionsThatCanNotBeMeant(t *testing.T) {
 		"a lease too long":     {RetryAfter: maxVisibility},
 		"bodies over SQS's":    {MaxBody: MaxBody + 1},
 		"bodies without bytes": {MaxBody: -1},
+		"polls too long":       {PollFor: maxPoll + time.Second},
+		"polls of no time":     {PollFor: time.Millisecond},
 	} {
 		if _, err := New(&sqs.Client{}, &o); err == nil {
 			t.Errorf("New accepted %s", name)
@@ -138,7 +141,7 @@ func TestPurgedJobsAreNotHandedOut(t *testing.T) {
 	q := name("")
 	create(t, c, q)
 	push(t, c, q, "1", "2")
-	must(t, c.Wait(t.Context(), []string{q}, longPoll)) // keeps one
+	must(t, c.Wait(t.Context(), []string{q}, time.Minute)) // keeps one
 	n, err := c.Clear(t.Context(), q)
 	if n != 2 || err != nil {
 		t.Errorf("Clear returned %d and %v, want 2", n, err)

@@ -45,7 +45,7 @@ func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Res
 	// A job that was received must be returned: the call isn't cancelled.
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
-	rs := c.takeKept(asking, url, max)
+	rs := c.takeKept(asking, url)
 	receive := c.receiveBatches
 	if isFIFO(queue) {
 		receive = c.receiveSingly

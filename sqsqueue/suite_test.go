@@ -25,6 +25,7 @@ func TestConformance(t *testing.T) {
 			Jobs:              600,
 			BestEffortFencing: true,
 			Unordered:         true,
+			Estimates:         true,
 		}
 	})
 }

@@ -10,42 +10,43 @@ import (
 )
 
 const (
-	// longPoll is how long a request waits in SQS for a job, the most it allows.
-	longPoll = 20 * time.Second
-	// linger is how long a request goes on when nobody waits any more: a worker
-	// that was woken by another queue comes back in a moment, and a request that
-	// is cancelled while SQS answers leaves a job hidden until its lease ends.
-	linger = time.Second
-	// fresh is the age up to which the lease of a kept job needs no renewal.
+	// pollSlack is how much longer than it waits a request may take.
+	pollSlack = 5 * time.Second
+	// fresh is how long ago the lease of a kept job may have begun when it is
+	// handed out without being renewed.
 	fresh = 500 * time.Millisecond
+	// keepMost is how long a job is kept for a Reserve that doesn't come.
+	keepMost = 10 * time.Minute
 )
 
 // polls are the requests that wait for jobs, one for each queue that somebody
 // waits for.
 type polls struct {
 	mu    sync.Mutex
-	over  bool // Close has begun
 	byURL map[string]*poll
 }
 
 // A poll is one queue that somebody waits for.
 type poll struct {
-	waiters []chan struct{}
-	stop    context.CancelFunc // of its request, nil if there is none
-	linger  *time.Timer        // stops it, nil while somebody waits
-	kept    []driver.Reservation
-	err     error // of the last request
+	waiters  []chan struct{}
+	busy     bool                 // a goroutine waits for a job, or keeps one
+	kept     []driver.Reservation // one at most
+	taken    chan struct{}        // closed when kept is taken
+	unwanted bool                 // who waited last has given up
+	err      error                // of the last request
 }
 
 // Wait blocks until a job of one of the queues is there, max has passed or ctx
-// is done. SQS tells of a job only by handing it out, so Wait receives one, in
-// a request of 20 s for each queue that goes on from one Wait to the next, and
-// keeps it for the next Reserve, which renews its lease if need be. A kept job
-// that nobody reserves comes back when its lease ends, as does one that SQS
-// hands out in the very moment in which ctx ends or Close is called; either
-// delivery counts as an attempt.
+// is done. Jobs pushed by whomever, and delayed ones that become due, end it at
+// once.
 //
-// Jobs pushed by whomever, and delayed ones that become due, end it at once.
+// SQS tells of a job only by handing it out. So Wait receives one from each
+// queue, in requests of Options.PollFor that outlast it and serve the next Wait
+// too, and keeps it, its lease renewed, for the next Reserve of the same
+// connection, for ten minutes at most. A request is never broken off: SQS would
+// hand the next job to nobody. What comes when nobody wants it any more, because
+// ctx ended or the connection closes, is made available again at once; the
+// receive counts as an attempt all the same.
 func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) error {
 	if err := c.check(ctx); err != nil {
 		return err
@@ -82,7 +83,7 @@ func (c *Conn) Wait(ctx context.Context, queues []string, max time.Duration) err
 	return err
 }
 
-// hasKept says whether a job of these queues was received and not reserved.
+// hasKept says whether a job of these queues is kept.
 func (c *Conn) hasKept(urls []string) bool {
 	c.polls.mu.Lock()
 	defer c.polls.mu.Unlock()
@@ -97,7 +98,7 @@ func (c *Conn) hasKept(urls []string) bool {
 func (c *Conn) join(urls []string, woken chan struct{}) bool {
 	c.polls.mu.Lock()
 	defer c.polls.mu.Unlock()
-	if c.polls.over {
+	if c.closing.Err() != nil {
 		return false
 	}
 	if c.polls.byURL == nil {
@@ -109,25 +110,20 @@ func (c *Conn) join(urls []string, woken chan struct{}) bool {
 			p = &poll{}
 			c.polls.byURL[url] = p
 		}
-		p.waiters = append(p.waiters, woken)
-		if p.linger != nil {
-			p.linger.Stop()
-			p.linger = nil
-		}
+		p.waiters, p.unwanted = append(p.waiters, woken), false
 		if len(p.kept) > 0 { // it came in this moment
 			p.wake()
-		} else if p.stop == nil {
-			ctx, stop := context.WithCancel(c.closing)
-			p.stop, p.err = stop, nil
-			c.polling.Go(func() { c.poll(ctx, url, p) }) // waited for by Close
+		}
+		if !p.busy {
+			p.busy, p.err = true, nil
+			c.polling.Go(func() { c.poll(url, p) }) // waited for by Close
 		}
 	}
 	return true
 }
 
-// leave undoes join. Requests that nobody waits for any more end: at once if
-// now, else soon. It returns the error of a request that failed.
-func (c *Conn) leave(urls []string, woken chan struct{}, now bool) (err error) {
+// leave undoes join. It returns the error of a request that failed.
+func (c *Conn) leave(urls []string, woken chan struct{}, givenUp bool) (err error) {
 	c.polls.mu.Lock()
 	defer c.polls.mu.Unlock()
 	for _, url := range urls {
@@ -135,27 +131,12 @@ func (c *Conn) leave(urls []string, woken chan struct{}, now bool) (err error) {
 		if i := slices.Index(p.waiters, woken); i >= 0 {
 			p.waiters = slices.Delete(p.waiters, i, i+1)
 		}
+		p.unwanted = givenUp && len(p.waiters) == 0
 		if p.err != nil {
 			err = p.err
 		}
-		switch {
-		case len(p.waiters) > 0 || p.stop == nil:
-		case now:
-			p.stop()
-		default:
-			p.linger = time.AfterFunc(linger, func() { c.stopIdle(p) })
-		}
 	}
 	return err
-}
-
-// stopIdle ends a request that nobody waits for.
-func (c *Conn) stopIdle(p *poll) {
-	c.polls.mu.Lock()
-	defer c.polls.mu.Unlock()
-	if len(p.waiters) == 0 && p.stop != nil {
-		p.stop()
-	}
 }
 
 // wake tells all who wait for the queue. The caller holds the lock.
@@ -168,92 +149,121 @@ func (p *poll) wake() {
 	}
 }
 
-// poll asks for one job as long as somebody waits for it.
-func (c *Conn) poll(ctx context.Context, url string, p *poll) {
+// poll asks for one job as long as somebody waits for it, and keeps it until
+// it is reserved.
+func (c *Conn) poll(url string, p *poll) {
 	for {
-		rs, err := c.receive(ctx, url, 1, longPoll)
+		// Neither ctx of a Wait nor Close ends the request, only time.
+		ctx, cancel := context.WithTimeout(context.Background(), c.opts.PollFor+pollSlack)
+		rs, err := c.receive(ctx, url, 1, c.opts.PollFor)
+		cancel()
 		c.polls.mu.Lock()
-		ended := ctx.Err() != nil
-		if err == nil && len(rs) == 0 && len(p.waiters) > 0 && !ended {
+		switch {
+		case len(rs) > 0 && (p.unwanted || c.closing.Err() != nil):
+			p.busy = false
 			c.polls.mu.Unlock()
-			continue
+			c.handBack(rs)
+			return
+		case len(rs) > 0:
+			taken := make(chan struct{})
+			p.kept, p.taken = rs, taken
+			p.wake()
+			c.polls.mu.Unlock()
+			c.keep(p, taken)
+			return
+		case err != nil || len(p.waiters) == 0 || c.closing.Err() != nil:
+			p.busy, p.err = false, err
+			p.wake()
+			c.polls.mu.Unlock()
+			return
 		}
-		p.stop() // releases what belongs to ctx
-		p.stop = nil
-		if p.linger != nil {
-			p.linger.Stop()
-			p.linger = nil
-		}
-		p.kept = append(p.kept, rs...)
-		if !ended {
-			p.err = err
-		}
-		p.wake() // also if it was ended for want of waiters and one has come since
 		c.polls.mu.Unlock()
-		return
 	}
 }
 
-// takeKept hands out up to max jobs that Wait has received, as far as their
-// leases are whole.
-func (c *Conn) takeKept(ctx context.Context, url string, max int) []driver.Reservation {
+// keep renews the lease of a job that Wait has received until it is taken.
+func (c *Conn) keep(p *poll, taken <-chan struct{}) {
+	renew := time.NewTicker(c.traits.Renew)
+	defer renew.Stop()
+	last := time.NewTimer(keepMost)
+	defer last.Stop()
+	for {
+		select {
+		case <-taken:
+			return
+		case <-renew.C:
+			c.polls.mu.Lock()
+			kept := slices.Clone(p.kept)
+			c.polls.mu.Unlock()
+			ctx, cancel := context.WithTimeout(context.Background(), pollSlack)
+			_ = c.Extend(ctx, kept) // takeKept sees whether it worked
+			cancel()
+		case <-last.C:
+			c.handBack(c.take(p, taken))
+			return
+		case <-c.closing.Done():
+			c.handBack(c.take(p, taken))
+			return
+		}
+	}
+}
+
+// take takes the job that is kept until taken is closed, unless another was
+// faster.
+func (c *Conn) take(p *poll, taken <-chan struct{}) []driver.Reservation {
 	c.polls.mu.Lock()
-	p := c.polls.byURL[url]
-	if p == nil || len(p.kept) == 0 {
-		c.polls.mu.Unlock()
+	defer c.polls.mu.Unlock()
+	if len(p.kept) == 0 || p.taken != taken {
 		return nil
 	}
-	n := min(max, len(p.kept))
-	rs := slices.Clone(p.kept[:n])
-	p.kept = slices.Delete(p.kept, 0, n)
-	c.polls.mu.Unlock()
+	return p.give()
+}
 
-	var aged []driver.Reservation
-	rs = slices.DeleteFunc(rs, func(r driver.Reservation) bool {
-		old := time.Since(r.Receipt.(*receipt).received) > fresh
-		if old {
-			aged = append(aged, r)
-		}
-		return old
-	})
-	if len(aged) == 0 {
+// takeAny takes a kept job of a queue, if there is one.
+func (c *Conn) takeAny(url string) []driver.Reservation {
+	c.polls.mu.Lock()
+	defer c.polls.mu.Unlock()
+	p := c.polls.byURL[url]
+	if p == nil || len(p.kept) == 0 {
+		return nil
+	}
+	return p.give()
+}
+
+// give gives the kept job away. The caller holds the lock.
+func (p *poll) give() []driver.Reservation {
+	rs := p.kept
+	p.kept, p.busy = nil, false
+	close(p.taken)
+	return rs
+}
+
+// takeKept hands out the job that Wait has received, if there is one and its
+// lease is whole.
+func (c *Conn) takeKept(ctx context.Context, url string) []driver.Reservation {
+	rs := c.takeAny(url)
+	if len(rs) == 0 || rs[0].Receipt.(*receipt).began(c.traits.Lease) < fresh {
 		return rs
 	}
-	err := c.Extend(ctx, aged)
-	for i := range aged {
-		if driver.ItemError(err, i) == nil {
-			rs = append(rs, aged[i])
-		}
+	if c.Extend(ctx, rs) != nil {
+		return nil // lost, or it will be: SQS hands it out again
 	}
 	return rs
 }
 
-// dropKept forgets the jobs that Wait has received of a queue that was cleared.
-func (c *Conn) dropKept(url string) {
-	c.polls.mu.Lock()
-	defer c.polls.mu.Unlock()
-	if p := c.polls.byURL[url]; p != nil {
-		p.kept = nil
-	}
+// began is how long ago the present lease began.
+func (r *receipt) began(lease time.Duration) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.ends.Add(-lease))
 }
 
-// handBack makes jobs available that were received and not reserved, when the
-// connection closes.
-func (c *Conn) handBack() {
-	c.polls.mu.Lock()
-	kept := map[string][]*receipt{}
-	for url, p := range c.polls.byURL {
-		if p.linger != nil {
-			p.linger.Stop()
-		}
-		for _, r := range p.kept {
-			kept[url] = append(kept[url], r.Receipt.(*receipt))
-		}
-	}
-	c.polls.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+// handBack makes jobs available again that were received and not reserved.
+func (c *Conn) handBack(rs []driver.Reservation) {
+	ctx, cancel := context.WithTimeout(context.Background(), pollSlack)
 	defer cancel()
-	for url, batch := range kept {
-		_, _ = c.changeVisibility(ctx, 0, once)(url, batch) // or they come back when their leases end
+	for _, r := range rs {
+		r := r.Receipt.(*receipt)
+		_, _ = c.changeVisibility(ctx, 0, once)(r.url, []*receipt{r}) // or they come back when their leases end
 	}
 }

@@ -63,6 +63,7 @@ type Harness struct {
 
 	BestEffortFencing bool // a late holder may delete the job of another (SQS)
 	Unordered         bool // jobs pushed in order may arrive in another (SQS standard queues)
+	Estimates         bool // sizes are approximate (SQS)
 	Discards          bool // nothing is stored at all (null)
 	OldestFirst       bool // a released job goes before those pushed after it (beanstalkd)
 	LeasesEndOnClose  bool // closing a connection makes what it holds available at once (beanstalkd)

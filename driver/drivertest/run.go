@@ -97,6 +97,7 @@ const (
 	extends      capability = "Extender"
 	returns      capability = "Returner"
 	sizes        capability = "Sizer"
+	exactSizes   capability = "exact-sizes"
 	lists        capability = "Lister"
 	listsQueues  capability = "QueueLister"
 	clears       capability = "Clearer"
@@ -107,7 +108,7 @@ const (
 
 var capabilities = []capability{
 	storage, leases, fencing, order, backOfQueue, outlive, second, bodyLimit, textLimit, delayLimit, binary, freeBodies, keepsExpired,
-	txs, txDeletes, waits, extends, returns, sizes, lists, listsQueues, clears, rescues, pings, advises,
+	txs, txDeletes, waits, extends, returns, sizes, exactSizes, lists, listsQueues, clears, rescues, pings, advises,
 }
 
 // missingCapabilities returns what the driver can't do, and why. It is an
@@ -144,6 +145,7 @@ func missingCapabilities(t *testing.T, h Harness) (map[capability]string, error)
 	lacks(extends, !is[driver.Extender](c), absent)
 	lacks(returns, !is[driver.Returner](c), absent)
 	lacks(sizes, !is[driver.Sizer](c), absent)
+	lacks(exactSizes, h.Estimates, "sizes are estimates")
 	lacks(lists, !is[driver.Lister](c), absent)
 	lacks(listsQueues, !is[driver.QueueLister](c), absent)
 	lacks(clears, !is[driver.Clearer](c), absent)

@@ -88,6 +88,12 @@ func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Durat
 			w.lost(ctx, t, runtime)
 			return false
 		}
+		if most, ok := longest(err, delay); ok {
+			w.o.Logger.Warn("the store holds no job back that long: it comes sooner", "job", t.job.DisplayName(), "uuid", t.job.UUID,
+				"queue", t.res.Queue, "delay", delay, "longest", most)
+			delay = most
+			continue
+		}
 		if also, ok := w.unstored.now(); ok {
 			w.o.Logger.Warn("the end of a job could not be stored", "job", t.job.DisplayName(), "uuid", t.job.UUID,
 				"queue", t.res.Queue, "end", a.String(), "tries", n, "more", also, "error", err)
@@ -100,6 +106,17 @@ func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Durat
 		}
 		unknown = true
 	}
+}
+
+// longest returns the delay that the store can give where it refused a longer
+// one: a retry that comes early is better than none.
+func longest(err error, delay time.Duration) (time.Duration, bool) {
+	var limit *driver.LimitError
+	if !errors.As(err, &limit) || limit.What != "delay" {
+		return 0, false
+	}
+	most := time.Duration(limit.Max)
+	return most, most >= 0 && most < delay
 }
 
 // throttle lets a warning through once a second, and counts the others.

@@ -166,8 +166,8 @@ func thinkStock(stock *node, version string) *node {
 }
 
 // thinkBindings lists the variables of ThinkPHP's own config files, as they are
-// called with their section in front: [DATABASE] HOSTNAME is DATABASE_HOSTNAME
-// (6), DB_HOST needs none (8). Those of Redis and the queue are what
+// called with their section in front: HOSTNAME in the section DATABASE is
+// DATABASE_HOSTNAME (6), DB_HOST needs none (8). Those of Redis and the queue are what
 // applications commonly use: ThinkPHP itself has no variables for them.
 func thinkBindings() []binding {
 	const db, rd = "database.connections", "database.redis"

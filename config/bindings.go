@@ -90,6 +90,8 @@ func bindings() []binding {
 		bind("queue.connections.sqs.prefix", always("SQS_PREFIX")),
 		bind("queue.connections.sqs.queue", always("SQS_QUEUE")),
 		bind("queue.connections.sqs.suffix", since("SQS_SUFFIX", 7)),
+		bind("queue.connections.sqs.overflow.enabled", since("SQS_OVERFLOW_ENABLED", 13)),
+		bind("queue.connections.sqs.overflow.store", since("SQS_OVERFLOW_STORE", 13)),
 		bind("queue.failed.driver", since("QUEUE_FAILED_DRIVER", 6)),
 
 		bind("database.default", always("DB_CONNECTION")),
@@ -129,6 +131,7 @@ func bindings() []binding {
 		bind("cache.stores.redis.connection", since("REDIS_CACHE_CONNECTION", 11)),
 		bind("cache.stores.redis.lock_connection", since("REDIS_CACHE_LOCK_CONNECTION", 11)),
 		bind("laravel", envName{name: "SPOOL_LARAVEL", plain: true}),
+		bind("queue.degrade", envName{name: "SPOOL_DEGRADE", plain: true}),
 	}
 	return append(list, ownBindings()...)
 }

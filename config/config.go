@@ -34,6 +34,9 @@ type Config struct {
 	App App `key:"app"`
 	// Default is the name of the queue connection used when none is named.
 	Default string `key:"queue.default"`
+	// Degrade is the name of the connection that every dispatch goes to instead
+	// of its own while it is set: sync has all jobs run at once in their callers.
+	Degrade string `key:"queue.degrade"`
 	// Connections are the queue connections by name; see [Config.Connection].
 	Connections map[string]*Connection `key:"queue.connections"`
 	// Failed says where failed jobs are recorded.
@@ -99,7 +102,7 @@ type Connection struct {
 	// Name is the key it stands under.
 	Name string `key:"-"`
 	// Driver is what holds the jobs.
-	Driver string `key:"driver" enum:"sync,null,memory,database,redis,beanstalkd,sqs"`
+	Driver string `key:"driver" enum:"sync,null,memory,database,redis,beanstalkd,sqs,deferred,background,failover"`
 	// Profile is what is stored: what Laravel does, or what think-queue does in
 	// versions 1.1 to 2.0 (tq1), 3.0.2 to 3.0.4 (tq3-legacy), and since 3.0.5 (tq3).
 	Profile string `key:"profile" enum:"laravel,tq1,tq3-legacy,tq3" for:"database,redis,sync"`
@@ -118,14 +121,21 @@ type Connection struct {
 	// RetryAfter is the lease: a job whose worker is gone is tried again after
 	// it. Live workers renew it. With null (nil) expired reservations are not
 	// re-queued by this connection.
-	RetryAfter *time.Duration `key:"retry_after" for:"database,redis,beanstalkd,memory"`
+	RetryAfter *time.Duration `key:"retry_after" for:"database,redis,beanstalkd,sqs,memory"`
 	// BlockFor is how long a worker blocks in the server for a job. With null
 	// (nil) it doesn't block there; 0 blocks without limit.
 	BlockFor *time.Duration `key:"block_for" for:"redis,beanstalkd"`
 	// AfterCommit holds dispatches back until the transaction at hand commits.
-	AfterCommit bool `key:"after_commit" for:"database,redis,beanstalkd,sqs,sync"`
+	AfterCommit bool `key:"after_commit" for:"database,redis,beanstalkd,sqs,sync,deferred,background"`
 	// MigrationBatch is how many due jobs are moved at once; -1 is all of them.
 	MigrationBatch int `key:"migration_batch_size" for:"redis"`
+	// WaitReplicas is how many replicas must have a job before a dispatch
+	// returns, so that it outlives a fail-over; with 0 it doesn't wait.
+	WaitReplicas int `key:"wait_replicas" for:"redis"`
+	// Connections are the connections that a failover tries in order.
+	Connections []string `key:"connections" for:"failover"`
+	// Concurrency is how many jobs run at a time beside their callers.
+	Concurrency int `key:"concurrency" for:"deferred,background"`
 	// Host is the server's name.
 	Host string `key:"host" for:"beanstalkd"`
 	// Port is the server's TCP port.
@@ -144,6 +154,15 @@ type Connection struct {
 	Suffix string `key:"suffix" for:"sqs"`
 	// Endpoint replaces the AWS endpoint.
 	Endpoint string `key:"endpoint" for:"sqs"`
+	// Overflow keeps payloads of 1 MiB and more, which SQS doesn't take, in a
+	// cache store; PHP workers from Laravel 13 on find them there.
+	Overflow bool `key:"overflow.enabled" for:"sqs"`
+	// OverflowStore is that cache store; empty means the default one.
+	OverflowStore string `key:"overflow.store" for:"sqs"`
+	// OverflowAlways keeps every payload there, whatever its size.
+	OverflowAlways bool `key:"overflow.always" for:"sqs"`
+	// OverflowDelete removes a payload from there when its job is done.
+	OverflowDelete bool `key:"overflow.delete_after_processing" for:"sqs"`
 }
 
 // Failed says where failed jobs are recorded.

@@ -86,6 +86,15 @@ func (s *stock) queue() {
 	} else {
 		s.set("queue.connections.memory.driver", "memory")
 	}
+	if !s.v.Before(12, 0) {
+		for _, name := range []string{"deferred", "background"} {
+			s.set("queue.connections."+name+".driver", name)
+		}
+	}
+	if s.laravel() && !s.v.Before(12, 0) {
+		s.set("queue.connections.failover.driver", "failover")
+		s.set("queue.connections.failover.connections", "database,deferred")
+	}
 	failed := "database-uuids"
 	if s.v.Before(8, 0) {
 		failed = "database"
@@ -229,7 +238,7 @@ func driverDefaults(driver string, src Source) *node {
 		set("retry_after", shippedRetryAfter)
 	}
 	switch driver {
-	case "sync", "null", "":
+	case "sync", "null", "deferred", "background", "failover", "":
 	default:
 		set("queue", "default")
 	}
@@ -241,15 +250,20 @@ func driverDefaults(driver string, src Source) *node {
 		set("connection", "default")
 		n.put("block_for", null(src))
 		set("migration_batch_size", "-1")
+		set("wait_replicas", "0")
 		set("after_commit", "false")
 	case "beanstalkd":
 		set("host", "localhost")
 		set("port", "11300")
 		set("block_for", "0")
 		set("after_commit", "false")
+	case "deferred", "background":
+		set("concurrency", "10")
+		set("after_commit", "false")
 	case "sqs":
 		set("region", "us-east-1")
 		set("after_commit", "false")
+		n.setKey("overflow.delete_after_processing", text("true", src))
 	}
 	return n
 }
@@ -305,10 +319,6 @@ func storeDefaults(driver, folder string, src Source) *node {
 // foreignName explains names that Laravel has and Spool hasn't.
 func foreignName(name string) string {
 	switch strings.ToLower(name) {
-	case "deferred", "background":
-		return " (it runs jobs in PHP after the response: there is nothing to work here)"
-	case "failover":
-		return " (it only spreads pushes: name the connection that is to be worked)"
 	case "memcached", "dynamodb", "octane", "apc", "session", "mongodb", "storage":
 		return " (a store that only PHP reads; define a store of this name in spool.yaml, e.g. with driver: database, and let queue:restart and locks of PHP use the same one)"
 	case "sqlsrv":

@@ -114,6 +114,9 @@ func (c *Config) references() []error {
 	check("database.default", c.DefaultDatabase, "database", dbs)
 	for _, name := range conns {
 		on("queue.connections."+name+".connection", c.Connections[name].Connection, c.Connections[name].Driver)
+		if q := c.Connections[name]; q.Overflow {
+			check("queue.connections."+name+".overflow.store", q.OverflowStore, "cache store", stores)
+		}
 	}
 	on("queue.failed.database", c.Failed.Database, c.Failed.Driver)
 	on("queue.batching.database", c.Batching.Database, "database")
@@ -133,6 +136,29 @@ func (c *Config) references() []error {
 		errs = append(errs, c.jobErrors(i)...)
 	}
 	return errs
+}
+
+// failoverErrors checks the connections of a failover.
+func (c *Config) failoverErrors(q *Connection) []error {
+	key := "queue.connections." + q.Name + ".connections"
+	fail := func(format string, args ...any) []error {
+		return []error{&Error{c.Source(key), key, fmt.Sprintf(format, args...)}}
+	}
+	if len(q.Connections) == 0 {
+		return fail("is empty: list the connections to try, the first one first")
+	}
+	for i, name := range q.Connections {
+		behind, err := c.Connection(name)
+		switch {
+		case err != nil || name == "":
+			return fail("there is no connection %q%s", name, didYouMean(name, slices.Sorted(maps.Keys(c.Connections))))
+		case behind.Driver == "failover":
+			return fail("%q is a failover itself: list the connections behind it", name)
+		case slices.Contains(q.Connections[:i], name):
+			return fail("lists %q twice", name)
+		}
+	}
+	return nil
 }
 
 // jobErrors checks that a handler is one thing and has a name.

@@ -9,12 +9,15 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/connect"
+	"github.com/spoolq/spool/driver"
+	"github.com/spoolq/spool/memqueue"
 )
 
 // run runs an application's command line in a folder of its own.
@@ -52,7 +55,7 @@ func TestEmbedded(t *testing.T) {
 			},
 		}
 	}
-	if code, out, _ := run(t.Context(), app(), dir, "version"); code != 0 || !strings.HasPrefix(out, "spool 1.2.3 (") {
+	if code, out, _ := run(t.Context(), app(), dir, "version"); code != 0 || !strings.HasPrefix(out, "shop 1.2.3 (") {
 		t.Errorf("version: %d %q", code, out)
 	}
 	if _, out, _ := run(t.Context(), app(), dir, "work", "--help"); !strings.Contains(out, "shop queue:work [connection]") {
@@ -75,10 +78,62 @@ func TestEmbedded(t *testing.T) {
 	}
 	broken := app()
 	broken.Setup = func(context.Context, *connect.Set) error { return errors.New("no mail server") }
-	if code, _, errs := run(t.Context(), broken, dir, "work"); code != 1 || errs != "spool: no mail server\n" {
+	if code, _, errs := run(t.Context(), broken, dir, "work"); code != 1 || errs != "shop: no mail server\n" {
 		t.Errorf("an error of Setup: %d %q", code, errs)
 	}
 }
+
+// TestOwnConnection: every command takes a connection that Setup has added.
+func TestOwnConnection(t *testing.T) {
+	dir := t.TempDir()
+	if code, _, errs := run(t.Context(), &App{}, dir, "migrate"); code != 0 {
+		t.Fatal(errs)
+	}
+	queue := memqueue.New(nil)
+	worked := 0
+	app := func() *App {
+		mux := spool.NewMux()
+		mux.HandleFunc("greet", func(context.Context, *spool.Job) error { worked++; return nil })
+		return &App{Name: "shop", Mux: mux, Setup: func(_ context.Context, s *connect.Set) error {
+			s.Manager.Add(spool.ConnectionConfig{Name: "mine", Open: func(context.Context) (driver.Conn, error) { return kept{queue}, nil }})
+			return nil
+		}}
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"push", "greet", "--connection=mine"}, 0, "-"},
+		{[]string{"size", "mine"}, 0, "mine:default .* 1 pending"},
+		{[]string{"list", "mine"}, 0, "greet .* pending #0"},
+		{[]string{"check", "mine"}, 0, "ok +connection mine: memory"},
+		{[]string{"check"}, 0, "ok +connection mine: memory"},
+		{[]string{"monitor", "mine:default", "--max=1"}, 1, "ALERT"},
+		{[]string{"pause", "mine:default"}, 0, "Queue mine:default paused"},
+		{[]string{"work", "mine", "--max-time=1"}, 0, "Queue default was paused"},
+		{[]string{"resume", "mine:default"}, 0, "resumed"},
+		{[]string{"reserved", "mine"}, 0, "No expired reservations"},
+		{[]string{"work", "mine", "--stop-when-empty"}, 0, "greet .* DONE"},
+		{[]string{"clear", "mine", "--force"}, 0, "Cleared 0 jobs"},
+		{[]string{"migrate", "mine"}, 2, "connection mine is not in the settings"},
+		{[]string{"size", "other"}, 2, `shop: .*there is no connection "other"`},
+		{[]string{"__complete", "work", "m"}, 0, "(?m)^mine$"},
+	} {
+		code, out, errs := run(t.Context(), app(), dir, c.args...)
+		if !regexp.MustCompile(c.want).MatchString(out+errs) || code != c.code {
+			t.Errorf("%v: code %d, want %d\n%s%s", c.args, code, c.code, out, errs)
+		}
+	}
+	if worked != 1 {
+		t.Errorf("%d jobs worked, want 1", worked)
+	}
+}
+
+// kept outlives the command that has opened it.
+type kept struct{ *memqueue.Conn }
+
+func (kept) Close() error { return nil }
 
 func TestContextEndsAWorker(t *testing.T) {
 	dir := t.TempDir()
@@ -87,7 +142,7 @@ func TestContextEndsAWorker(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if code, out, errs := run(ctx, &App{}, dir, "work"); code != 0 || errs != "" {
+	if code, out, errs := run(ctx, &App{}, dir, "work"); code != 0 || !strings.Contains(errs, "no job has a handler here") || !strings.Contains(out, "Processing jobs from the [default] queue.") {
 		t.Errorf("%d %s%s", code, out, errs)
 	}
 	cancel()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -17,27 +18,27 @@ func (e *env) bootChecks(ctx context.Context, connection string) error {
 	if e.variable(listen.EnvChild) != "" {
 		return nil
 	}
-	cfg, err := e.config()
+	set, err := e.open(ctx)
 	if err != nil {
 		return err
 	}
-	q, err := cfg.Connection(connection)
-	if err != nil {
-		return &usageError{err}
+	if err := e.known(connection); err != nil {
+		return err
 	}
+	connection = cmp.Or(connection, set.Config.Default)
 	refused := 0
-	for _, f := range config.Check(cfg, q.Name) {
+	for _, f := range config.Check(set.Config, connection)[len(set.Config.Warnings):] {
 		if f.Level == config.Refuse {
 			refused++
 			e.complain(fmt.Errorf("%s", f))
 		} else {
-			e.note("spool: %s", f)
+			e.note("%s: %s", e.name(), f)
 		}
 	}
 	if refused > 0 {
-		return usagef("the settings can't work; spool check lists what is wrong")
+		return usagef("the settings can't work; %s check lists what is wrong", e.name())
 	}
-	conn, err := e.connection(ctx, q.Name)
+	conn, err := e.connection(ctx, connection)
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,22 @@ func (e *env) bootChecks(ctx context.Context, connection string) error {
 		return err
 	}
 	for _, a := range advice {
-		e.note("spool: warn: connection %s: %s", q.Name, a)
+		e.note("%s: warn: connection %s: %s", e.name(), connection, a)
+	}
+	return e.checkQueues(ctx, connection)
+}
+
+// checkQueues refuses queues that hold the jobs of another system.
+func (e *env) checkQueues(ctx context.Context, connection string) error {
+	if !e.configured(connection) {
+		return e.set.Ready(ctx)
+	}
+	advice, err := e.set.CheckQueues(ctx, connection, e.set.Config.Worker.Queue...)
+	if err != nil {
+		return err
+	}
+	for _, a := range advice {
+		e.note("%s: warn: connection %s: %s", e.name(), connection, a)
 	}
 	return e.set.Ready(ctx)
 }
@@ -81,16 +97,22 @@ type finding struct {
 }
 
 func (e *env) check(ctx context.Context, names []string, asJSON bool) error {
+	e.warned = true // they are findings here
 	set, err := e.open(ctx)
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 {
 		names = set.Used()
+		for _, name := range set.Manager.Names() {
+			if !e.configured(name) {
+				names = append(names, name) // Setup's
+			}
+		}
 	}
 	for _, name := range names {
-		if _, err := set.Config.Connection(name); err != nil {
-			return &usageError{err}
+		if err := e.known(name); err != nil {
+			return err
 		}
 	}
 	tell := func(f finding) {

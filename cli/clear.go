@@ -21,7 +21,7 @@ func clearCommand(e *env) *cobra.Command {
 		Short: "Delete all jobs of a queue",
 		Long: `Delete all jobs of a queue, reserved ones too. It asks first on a terminal, and
 where app.env is production; without a terminal it then needs --force.`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.clear(cmd.Context(), first(args), queues, force)

@@ -11,12 +11,20 @@ import (
 )
 
 // completeConnections completes the names of connections.
-func (e *env) completeConnections(_ *cobra.Command, done []string, start string) ([]string, cobra.ShellCompDirective) {
+func (e *env) completeConnections(cmd *cobra.Command, done []string, start string) ([]string, cobra.ShellCompDirective) {
+	e.quiet = true
 	cfg, err := e.config()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	names := slices.Sorted(maps.Keys(cfg.Connections))
+	if set, err := e.open(cmd.Context()); err == nil {
+		for _, name := range set.Manager.Names() {
+			if !e.configured(name) {
+				names = append(names, name) // Setup's
+			}
+		}
+	}
 	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, start) || slices.Contains(done, n) })
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
@@ -50,18 +58,19 @@ func (e *env) completeQueues(cmd *cobra.Command) {
 }
 
 func (e *env) queueNames(ctx context.Context, connection string) []string {
+	e.quiet = true
 	cfg, err := e.config()
 	if err != nil {
 		return nil
 	}
-	q, err := cfg.Connection(connection)
-	if err != nil {
-		return nil
+	names := slices.Clone(cfg.Worker.Queue)
+	if q, err := cfg.Connection(connection); err == nil {
+		names = append(names, q.Queue)
 	}
-	names := append([]string{q.Queue}, cfg.Worker.Queue...)
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if conn, err := e.connection(ctx, q.Name); err == nil {
+	if conn, err := e.connection(ctx, connection); err == nil {
+		names = append(names, conn.Queue)
 		if held, err := conn.Queues(ctx); err == nil {
 			names = append(names, held...)
 		}

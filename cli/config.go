@@ -53,11 +53,9 @@ func (e *env) printConfig(keys []string, asJSON bool) error {
 	}
 	for i, k := range keys {
 		if !met[i] {
-			return usagef("no setting is called %q; spool config lists all", k)
+			return usagef("no setting is called %q; %s config lists all", k, e.name())
 		}
 	}
-	for _, w := range cfg.Warnings {
-		e.note("spool: %s", w)
-	}
+	e.warn()
 	return nil
 }

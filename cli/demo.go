@@ -40,7 +40,7 @@ that the counts add up.
 On a connection of your own it uses the queues demo-high and demo, and refuses to start if
 they hold jobs of others; it creates tables that are missing. The record of the job that
 failed for good stays, to be listed and retried.`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.demo(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
@@ -144,8 +144,8 @@ func (d *demoStore) configured(ctx context.Context, e *env) (err error) {
 	if d.set, err = e.open(ctx); err != nil {
 		return err
 	}
-	if _, err := d.set.Config.Connection(d.o.connection); err != nil {
-		return &usageError{err}
+	if err := e.known(d.o.connection); err != nil {
+		return err
 	}
 	conn, err := d.set.Manager.Connection(ctx, d.o.connection)
 	if err != nil {

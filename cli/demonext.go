@@ -82,7 +82,7 @@ func (e *env) globals() string {
 func (e *env) program() string {
 	info, ok := debug.ReadBuildInfo()
 	if exe := os.Args[0]; !ok || strings.HasSuffix(info.Path, ".test") {
-		return cmp.Or(e.app.Name, "spool")
+		return e.name()
 	} else if !strings.Contains(filepath.ToSlash(exe), "/go-build") {
 		return quoted(exe)
 	}

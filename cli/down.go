@@ -10,9 +10,9 @@ func downCommand(e *env) *cobra.Command {
 		Use:   "down",
 		Short: "Begin maintenance mode: workers reserve no jobs",
 		Long: `Begin maintenance mode: workers finish the jobs they have and reserve no more until
-spool up, except with --force. In a Laravel application it is the application's own
+` + e.name() + ` up, except with --force. In a Laravel application it is the application's own
 mode: its pages answer 503 too.`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return e.maintain(cmd, true) },
 	}
 }
@@ -22,7 +22,7 @@ func upCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
 		Short: "End maintenance mode",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, 0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return e.maintain(cmd, false) },
 	}
 }

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-isatty"
@@ -13,6 +15,7 @@ import (
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/config"
 	"github.com/spoolq/spool/connect"
+	"github.com/spoolq/spool/listen"
 )
 
 // env is what the commands of one run share. Configuration and connections
@@ -33,9 +36,11 @@ type env struct {
 	quiet      bool
 	flags      []config.Flag // settings given as flags of the command
 
-	cfg  *config.Config
-	set  *connect.Set
-	code int // the exit code of a command that ended well
+	lines  *jobLines // of a worker, once it begins
+	warned bool      // what Load found odd was told
+	cfg    *config.Config
+	set    *connect.Set
+	code   int // the exit code of a command that ended well
 }
 
 // config returns the settings in force.
@@ -66,11 +71,12 @@ func (e *env) open(ctx context.Context) (*connect.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := connect.New(cfg, &connect.Options{Mux: e.mux(), Logger: e.logger()})
+	set, err := connect.New(cfg, &connect.Options{Mux: e.mux(), Logger: e.logger(), Output: e.output})
 	if err != nil {
 		return nil, &usageError{err}
 	}
 	e.set = set
+	e.warn()
 	if e.app.Setup != nil {
 		if err := e.app.Setup(ctx, set); err != nil {
 			return nil, err
@@ -85,11 +91,44 @@ func (e *env) connection(ctx context.Context, name string) (*spool.Connection, e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := set.Config.Connection(name); err != nil {
-		return nil, &usageError{err}
+	if err := e.known(name); err != nil {
+		return nil, err
 	}
 	return set.Manager.Connection(ctx, name)
 }
+
+// known returns an error for the name of a connection that is neither in the
+// settings nor added by Setup. The Set must be open.
+func (e *env) known(name string) error {
+	if name != "" && slices.Contains(e.set.Manager.Names(), name) {
+		return nil
+	}
+	if _, err := e.set.Config.Connection(name); err != nil {
+		return &usageError{err}
+	}
+	return nil
+}
+
+// configured says whether a connection is in the settings.
+func (e *env) configured(name string) bool {
+	_, err := e.set.Config.Connection(name)
+	return err == nil
+}
+
+// warn tells once what is odd about the settings: a variable that nobody
+// knows, and the like.
+func (e *env) warn() {
+	if e.warned || e.variable(listen.EnvChild) != "" {
+		return
+	}
+	e.warned = true
+	for _, w := range e.cfg.Warnings {
+		e.note("%s: %s", e.name(), w)
+	}
+}
+
+// name is what the program is called.
+func (e *env) name() string { return cmp.Or(e.app.Name, "spool") }
 
 // signals returns the cache in which workers are told to restart or pause.
 func (e *env) signals(ctx context.Context) (connect.Cache, error) {
@@ -182,7 +221,9 @@ func (e *env) note(format string, args ...any) {
 func (e *env) complain(err error) {
 	for line := range strings.Lines(err.Error()) {
 		if line = strings.TrimSpace(line); line != "" {
-			_, _ = fmt.Fprintln(e.io.Err, "spool: "+printable(line))
+			// Packages that know nothing of a command line call it spool.
+			line = strings.ReplaceAll(line, "`spool ", "`"+e.name()+" ")
+			_, _ = fmt.Fprintln(e.io.Err, e.name()+": "+printable(line))
 		}
 	}
 }

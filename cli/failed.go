@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/spoolq/spool/failed"
-	"github.com/spoolq/spool/retry"
 )
 
 // failedStore returns the store of failed jobs, or says that there is none.
@@ -36,7 +33,7 @@ func failedCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue:failed",
 		Short: "List the failed jobs, newest first",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			store, err := e.failedStore(cmd.Context())
 			if err != nil {
@@ -53,6 +50,7 @@ func failedCommand(e *env) *cobra.Command {
 // failedLine is a failed job in --json; the payload is not shown.
 type failedLine struct {
 	ID         string    `json:"id"`
+	Row        int64     `json:"row,omitempty"` // what retry --range chooses by
 	UUID       string    `json:"uuid,omitempty"`
 	Connection string    `json:"connection"`
 	Queue      string    `json:"queue"`
@@ -90,13 +88,17 @@ func (e *env) printFailed(r failed.Record, asJSON bool) error {
 	class := e.className(r)
 	if asJSON {
 		return e.object(failedLine{
-			r.ID, r.UUID, r.Connection, r.Queue, class, firstLine(r.Exception), r.FailedAt,
+			r.ID, r.Row, r.UUID, r.Connection, r.Queue, class, firstLine(r.Exception), r.FailedAt,
 		})
 	}
 	id, where := printable(r.ID), printable(r.Connection+"@"+r.Queue+" "+class)
 	e.say("  %s %s %s %s", r.FailedAt.Format(time.DateTime), id, dots(id, where), where)
 	if e.verbose > 0 {
-		e.say("      %s", printable(firstLine(r.Exception)))
+		row := ""
+		if r.Row > 0 {
+			row = fmt.Sprintf("row %d: ", r.Row)
+		}
+		e.say("      %s%s", row, printable(firstLine(r.Exception)))
 	}
 	return nil
 }
@@ -116,116 +118,12 @@ func (e *env) className(r failed.Record) string {
 	return p.Job
 }
 
-// retryCommand is queue:retry.
-func retryCommand(e *env) *cobra.Command {
-	var all bool
-	var queue string
-	var ranges []string
-	cmd := &cobra.Command{
-		Use:   "queue:retry [ID... | all]",
-		Short: "Put failed jobs back on their queues",
-		Long: `Put failed jobs back on the queue they came from, attempts reset. Each is pushed
-first and forgotten after, so that nothing can be lost in between.`,
-	}
-	f := cmd.Flags()
-	f.BoolVar(&all, "all", false, "every failed job")
-	f.StringVar(&queue, "queue", "", "every failed job of this `QUEUE`")
-	f.StringSliceVar(&ranges, "range", nil, "every failed job whose row is in this `RANGE`, e.g. 1-5")
-	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		if len(ids) == 1 && ids[0] == "all" {
-			all, ids = true, nil
-		}
-		filters, err := retryFilters(all, queue, ranges, ids)
-		if err != nil {
-			return err
-		}
-		return e.retry(cmd.Context(), filters, ids)
-	}
-	return cmd
-}
-
-var rangePattern = regexp.MustCompile(`^(\d+)-(\d+)$`)
-
-// retryFilters turns the flags of queue:retry into what they choose.
-func retryFilters(all bool, queue string, ranges, ids []string) ([]failed.Filter, error) {
-	var filters []failed.Filter
-	if all {
-		filters = append(filters, failed.Filter{Queue: queue})
-	} else if queue != "" {
-		filters = append(filters, failed.Filter{Queue: queue})
-	}
-	for _, r := range ranges {
-		m := rangePattern.FindStringSubmatch(r)
-		if m == nil {
-			return nil, usagef("--range %q: want two numbers, e.g. 1-5", r)
-		}
-		from, err1 := strconv.ParseInt(m[1], 10, 64)
-		to, err2 := strconv.ParseInt(m[2], 10, 64)
-		if err1 != nil || err2 != nil || from < 1 || to < from {
-			return nil, usagef("--range %q: want two numbers from 1, the smaller first", r)
-		}
-		filters = append(filters, failed.Filter{Queue: queue, MinID: from, MaxID: to})
-	}
-	if len(filters) == 0 && len(ids) == 0 {
-		return nil, usagef("which failed jobs? Name their ids (see queue:failed), or give all, --queue or --range")
-	}
-	return filters, nil
-}
-
-// retry puts jobs back and says what became of each. It ends with exit code 1
-// if one could not be put back.
-func (e *env) retry(ctx context.Context, filters []failed.Filter, ids []string) error {
-	store, err := e.failedStore(ctx)
-	if err != nil {
-		return err
-	}
-	done, missed := 0, 0
-	tell := func(o retry.Outcome) {
-		if o.Err != nil {
-			missed++
-			e.complain(fmt.Errorf("failed job %s stays: %w", o.Record.ID, e.explain(o.Err)))
-			return
-		}
-		done++
-		if !e.quiet {
-			id := printable(o.Record.ID)
-			e.say("  %s %s PUSHED", id, dots(id, "PUSHED"))
-		}
-	}
-	for _, id := range ids {
-		rec, err := store.Find(ctx, id)
-		if errors.Is(err, failed.ErrNotFound) {
-			missed++
-			e.complain(fmt.Errorf("no failed job has the id %q; queue:failed lists them", id))
-			continue
-		}
-		if err == nil {
-			err = retry.Jobs(ctx, e.set.Manager, store, []failed.Record{rec}, tell)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, f := range filters {
-		if err := retry.All(ctx, e.set.Manager, store, f, tell); err != nil {
-			return err
-		}
-	}
-	switch {
-	case missed > 0:
-		e.code = exitError
-	case done == 0:
-		e.say("No retryable jobs found.")
-	}
-	return nil
-}
-
 // forgetCommand is queue:forget.
 func forgetCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "queue:forget ID...",
 		Short: "Delete failed jobs",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  arguments(1, -1, "the ids of failed jobs, which queue:failed lists"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			store, err := e.failedStore(cmd.Context())
 			if err != nil {
@@ -254,7 +152,7 @@ func flushCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue:flush",
 		Short: "Delete all failed jobs",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.flush(cmd, hours, "Failed jobs deleted: %d.")
 		},
@@ -269,7 +167,7 @@ func pruneFailedCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue:prune-failed",
 		Short: "Delete old failed jobs",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if hours < 1 {
 				return usagef("--hours must be 1 or more; queue:flush deletes all")

@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -26,7 +29,7 @@ func initCommand(e *env) *cobra.Command {
 		Long: `Write a spool.yaml to begin with. With --from-laravel it holds the settings of a Laravel
 application, which is asked for them where PHP is at hand, else read from its .env
 and composer.lock; what was assumed is told. Secrets stay in the environment.`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.laravel != "" {
 				return e.fromLaravel(cmd.Context(), o)
@@ -64,7 +67,7 @@ database:
 # An application that embeds Spool has its own handlers and needs none here.
 jobs:
   - name: hello.*
-    shell: echo "hello, $SPOOL_JOB_DATA"
+    shell: echo "hello, $SPOOL_JOB_DATA" | tee -a hello.txt # work -v shows what a job prints
     tries: 3
     backoff: [1, 5, 10]
 `
@@ -74,12 +77,21 @@ func (e *env) starter(o initOptions) error {
 	if o.output != "" {
 		path = e.path(o.output)
 	}
-	if err := writeNew(path, []byte(starterText), o.force); err != nil {
+	if err := e.writeSettings(path, []byte(starterText), o); err != nil {
 		return err
 	}
 	e.say("Wrote %s.", printable(path))
-	e.note("Next: spool migrate, then spool work.")
+	e.note("Next: %[1]s migrate, then %[1]s push hello.world --data '{\"name\":\"Ann\"}', then %[1]s work -v.", e.name())
 	return nil
+}
+
+// writeSettings writes a spool.yaml, over another one only with --force.
+func (e *env) writeSettings(path string, text []byte, o initOptions) error {
+	err := writeNew(path, text, o.force)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists: --force overwrites it, --output FILE writes another", path)
+	}
+	return err
 }
 
 // fromLaravel writes the settings of an application.
@@ -96,14 +108,14 @@ func (e *env) fromLaravel(ctx context.Context, o initOptions) error {
 	if o.output != "" {
 		path = e.path(o.output)
 	}
-	if err := writeNew(path, found.YAML, o.force); err != nil {
+	if err := e.writeSettings(path, found.YAML, o); err != nil {
 		return err
 	}
 	e.say("Wrote %s.", printable(path))
 	for _, n := range found.Notes {
 		e.note("- %s", n)
 	}
-	e.note("Next: spool check --config %s", path)
+	e.note("Next: %s check --config %s", e.name(), path)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -62,14 +63,14 @@ func (l *jobLines) listen(events *spool.Events) {
 		l.print(e.Job, wordFailed, jobLine{Level: "warning", Status: "failed", Result: "failed", err: e.Err}, e.Runtime)
 	})
 	spool.Listen(events, func(_ context.Context, e spool.JobUnhandled) {
-		l.print(e.Job, wordPutBack, jobLine{Level: "warning", Status: "unhandled", Result: "returned"}, -1)
+		l.print(e.Job, wordPutBack, jobLine{Level: "warning", Status: "unhandled", Result: "returned", err: e.Err}, -1)
 	})
 	spool.Listen(events, func(_ context.Context, e spool.JobLost) {
 		l.runtime(e.Job)
 		l.print(e.Job, wordLost, jobLine{Level: "warning", Status: "lost"}, e.Runtime)
 	})
-	spool.Listen(events, func(_ context.Context, e spool.WorkerPaused) { l.queue(e.Queue, "paused") })
-	spool.Listen(events, func(_ context.Context, e spool.WorkerResumed) { l.queue(e.Queue, "resumed") })
+	spool.Listen(events, func(_ context.Context, e spool.WorkerPaused) { l.queue(e.Queue, e.Down, "paused") })
+	spool.Listen(events, func(_ context.Context, e spool.WorkerResumed) { l.queue(e.Queue, e.Down, "resumed") })
 }
 
 // runtime returns how long a job ran until its exception, or -1, and forgets it.
@@ -121,7 +122,7 @@ func (l *jobLines) print(j *spool.Job, w word, line jobLine, d time.Duration) {
 	now := time.Now()
 	if l.json {
 		line.ID, line.UUID, line.Connection, line.Queue = j.ID, j.UUID, j.Connection, j.Queue
-		line.Job, line.Attempts, line.Timestamp = j.DisplayName(), j.Attempt, now.UTC().Format(jsonTime)
+		line.Job, line.Attempts, line.Timestamp = cmp.Or(j.DisplayName(), noJob), j.Attempt, now.UTC().Format(jsonTime)
 		if line.err != nil {
 			line.Exception, line.Message = fmt.Sprintf("%T", line.err), line.err.Error()
 		}
@@ -131,7 +132,7 @@ func (l *jobLines) print(j *spool.Job, w word, line jobLine, d time.Duration) {
 		l.object(line)
 		return
 	}
-	name := printable(j.DisplayName())
+	name := printable(cmp.Or(j.DisplayName(), noJob))
 	if l.long {
 		name += fmt.Sprintf(" %s %s:%s #%d %d MB", printable(j.ID), j.Connection, printable(j.Queue), j.Attempt, memory()>>20)
 	}
@@ -150,18 +151,27 @@ func (l *jobLines) print(j *spool.Job, w word, line jobLine, d time.Duration) {
 	l.write([]byte(text))
 }
 
-// queue prints that a queue, or the worker, was paused or resumed.
-func (l *jobLines) queue(queue, status string) {
+// queue prints that a queue, or the worker, was paused or resumed; down: by
+// maintenance mode.
+func (l *jobLines) queue(queue string, down bool, status string) {
 	now := time.Now()
+	if down {
+		status = map[string]string{"paused": "down", "resumed": "up"}[status]
+	}
 	if l.json {
 		l.object(jobLine{Level: "info", Queue: queue, Status: status, Timestamp: now.UTC().Format(jsonTime)})
 		return
 	}
-	what := "The worker"
-	if queue != "" {
-		what = "Queue " + printable(queue)
+	what := "The worker was " + status + "."
+	switch {
+	case status == "down":
+		what = "The application is in maintenance mode: no job is begun until it is up."
+	case status == "up":
+		what = "The application is up again."
+	case queue != "":
+		what = "Queue " + printable(queue) + " was " + status + "."
 	}
-	l.write(fmt.Appendf(nil, "  %s %s was %s.\n", now.Format(time.DateTime), what, status))
+	l.write(fmt.Appendf(nil, "  %s %s\n", now.Format(time.DateTime), what))
 }
 
 func (l *jobLines) object(line jobLine) {

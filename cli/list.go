@@ -30,7 +30,7 @@ func listCommand(e *env) *cobra.Command {
 		Short:   "List the jobs of a queue",
 		Long: `List the jobs of a queue as they stand, without touching them. What is in a payload
 is shown only with --payload.`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.list(cmd.Context(), first(args), o)

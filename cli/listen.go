@@ -28,15 +28,16 @@ func listenCommand(e *env) *cobra.Command {
 		Use:   "queue:listen [connection]",
 		Short: "Work each job in a process of its own",
 		Long: `Work the jobs of a connection one by one, each in a process of its own: it is killed,
-with all it started, when it outlives --timeout or takes more than --memory, and a
+with all it started, when it outlives --timeout or takes --memory, and a
 program that was rebuilt is used from the next job on. Slower than queue:work.
 
 SIGTERM, SIGINT and SIGQUIT let the running job end; a second one kills it.`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 	}
 	f := cmd.Flags()
 	flags := workerFlags(f, "name", "queue", "tries", "timeout", "backoff", "sleep", "rest", "memory", "force", "json")
+	f.Lookup("memory").Usage = "kill a job whose processes take so many megabytes, and exit with code 12 when it holds them itself; 0: never"
 	f.IntVar(&o.nice, "nice", 0, "`PRIORITY` of the processes: up to 19 is nicer to others")
 	f.Var(&o.cpu, "cpu-limit", "processor time that a job may use; 0: any")
 	e.completeQueues(cmd)
@@ -67,6 +68,7 @@ func (e *env) listen(ctx context.Context, f *pflag.FlagSet, connection string, o
 		return err
 	}
 	w := set.Config.Worker
+	e.begin(conn, w.Queue, w.FailUnknown)
 	abort := make(chan struct{})
 	ctx, stop := handleSignals(ctx, &parent{abort: abort})
 	defer stop()

@@ -49,7 +49,9 @@ func TestWatch(t *testing.T) {
 			return []string{"QUEUE_CONNECTION=redis", "REDIS_HOST=" + host, "REDIS_PORT=" + port, "REDIS_QUEUE_RETRY_AFTER=3",
 				"REDIS_PREFIX=watch" + time.Now().Format("150405.000000") + ":"}
 		},
-		"pgsql": func(t *testing.T) []string { return []string{"DB_CONNECTION=pgsql", "DB_URL=" + testserver.Postgres(t)} },
+		"pgsql": func(t *testing.T) []string {
+			return []string{"DB_CONNECTION=pgsql", "DB_URL=" + testserver.Postgres(t)}
+		},
 		"mysql": mysqlVars,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -28,8 +28,8 @@ func makeJobCommand(e *env) *cobra.Command {
 		Short: "Write the handler of a new job, and its test",
 		Long: `Write a Go file with a job type and its handler, and a test that runs it, into a
 package of the module you are in.`,
-		Example: "  spool make:job SendReminder",
-		Args:    cobra.ExactArgs(1),
+		Example: "  " + e.name() + " make:job SendReminder",
+		Args:    arguments(1, 1, "one name of a job, as in SendReminder"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return e.makeJob(args[0], dir, force)
 		},

@@ -39,18 +39,23 @@ indexes that reserving needs. Nothing that exists is changed; it may run at any 
 	f.BoolVar(&o.json, "json", false, "print one JSON object for each table")
 	f.Bool("force", false, "no effect: nothing that exists is changed")
 	_ = f.MarkHidden("force")
-	cmd.MarkFlagsMutuallyExclusive("pretend", "json")
 	return cmd
 }
 
 func (e *env) migrate(ctx context.Context, names []string, o migrateOptions) error {
+	if o.pretend && o.json {
+		return usagef("--pretend prints SQL, so it can't be given with --json")
+	}
 	set, err := e.open(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if _, err := set.Config.Connection(name); err != nil {
-			return &usageError{err}
+		if err := e.known(name); err != nil {
+			return err
+		}
+		if !e.configured(name) {
+			return usagef("connection %s is not in the settings: its tables, if it has any, are the application's own", name)
 		}
 	}
 	tables := set.Tables(names...)

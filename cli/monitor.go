@@ -18,7 +18,7 @@ func monitorCommand(e *env) *cobra.Command {
 		Short: "Look whether queues have grown too long",
 		Long: `Count the jobs of queues. One that holds --max or more is an ALERT: the event
 QueueBusy is raised, and the exit code is 1.`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1, "one list of queues, as in default,redis:mails"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.monitor(cmd.Context(), strings.Split(args[0], ","), most, asJSON)
 		},
@@ -34,7 +34,7 @@ func (e *env) monitor(ctx context.Context, names []string, most int64, asJSON bo
 	}
 	all := make([]queueSize, 0, len(names))
 	for _, name := range names {
-		connection, queue, err := e.target(strings.TrimSpace(name))
+		connection, queue, err := e.target(ctx, strings.TrimSpace(name))
 		if err != nil {
 			return err
 		}

@@ -19,9 +19,12 @@ func reservedCommand(e *env) *cobra.Command {
 		Long: `List reserved jobs whose lease has ended: their worker died, or is cut off. Workers
 take them again by themselves, but not on a connection whose retry_after is null:
 there --return puts them back on their queue, attempts kept.`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if back && o.json {
+				return usagef("--json lists jobs, so it can't be given with --return")
+			}
 			conn, err := e.connection(cmd.Context(), first(args))
 			if err != nil {
 				return err
@@ -36,7 +39,6 @@ there --return puts them back on their queue, attempts kept.`,
 	f.StringVar(&o.queue, "queue", "", "the `QUEUE` (default: the connection's own)")
 	f.BoolVar(&back, "return", false, "put them back on their queue")
 	f.BoolVar(&o.json, "json", false, "print one JSON object for each job")
-	cmd.MarkFlagsMutuallyExclusive("return", "json")
 	e.completeQueues(cmd)
 	return cmd
 }

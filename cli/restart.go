@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -16,14 +17,16 @@ func restartCommand(e *env) *cobra.Command {
 		Short: "Have all workers stop after their current jobs",
 		Long: `Have all workers of this application stop after their current jobs, PHP's too.
 Something must start them again: a supervisor, systemd, a container's restart policy.`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			signals, err := e.signals(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if err := signals.Put(cmd.Context(), spool.LaravelKeys().Restart, time.Now().Unix(), 0); err != nil {
-				return err
+			for _, key := range e.set.Restarts() {
+				if err := signals.Put(cmd.Context(), key, time.Now().Unix(), 0); err != nil {
+					return err
+				}
 			}
 			e.say("Broadcasting queue restart signal.")
 			return nil
@@ -38,7 +41,7 @@ func pauseCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue:pause [connection:]queue",
 		Short: "Have workers leave a queue alone",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  arguments(0, 1, "one queue"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.pause(cmd, args, all, true, time.Duration(wait))
 		},
@@ -55,7 +58,7 @@ func resumeCommand(e *env) *cobra.Command {
 		Use:     "queue:resume [connection:]queue",
 		Short:   "End queue:pause",
 		Aliases: []string{"queue:continue", "continue"},
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1, "one queue"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.pause(cmd, args, all, false, 0)
 		},
@@ -73,7 +76,7 @@ func (e *env) pause(cmd *cobra.Command, args []string, all, on bool, wait time.D
 	keys := spool.LaravelKeys()
 	key, what := keys.PausedAll, "All queues"
 	if !all {
-		connection, queue, err := e.target(args[0])
+		connection, queue, err := e.target(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -99,16 +102,16 @@ func (e *env) pause(cmd *cobra.Command, args []string, all, on bool, wait time.D
 
 // target splits "connection:queue"; without a colon it is a queue of the
 // default connection. The name of a queue may hold further colons.
-func (e *env) target(s string) (connection, queue string, err error) {
-	cfg, err := e.config()
+func (e *env) target(ctx context.Context, s string) (connection, queue string, err error) {
+	set, err := e.open(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	connection, queue, named := strings.Cut(s, ":")
 	if !named {
-		connection, queue = cfg.Default, s
+		connection, queue = set.Config.Default, s
 	}
-	if _, err := cfg.Connection(connection); err != nil {
+	if err := e.known(connection); err != nil {
 		return "", "", usagef("%q: %w", s, err)
 	}
 	if queue == "" {

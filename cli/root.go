@@ -1,9 +1,9 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,7 +14,7 @@ import (
 // function in the file named after it.
 func rootCommand(e *env) *cobra.Command {
 	root := &cobra.Command{
-		Use:           cmp.Or(e.app.Name, "spool"),
+		Use:           e.name(),
 		Short:         "Job queues that speak Laravel",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -45,17 +45,26 @@ func rootCommand(e *env) *cobra.Command {
 	f.Var(&textFlag{to: &e.envFile, kind: "FILE"}, "env-file", "read Laravel's variables from this .env file (default: .env, if there is one)")
 	f.Var(&textFlag{to: &e.laravel, kind: "VERSION"}, "laravel", "take the defaults of this version of Laravel, e.g. 11")
 	f.CountVarP(&e.verbose, "verbose", "v", "say more; twice: say everything")
-	f.BoolVarP(&e.quiet, "quiet", "q", false, "say only errors")
+	f.BoolVarP(&e.quiet, "quiet", "q", false, "say only results and errors")
 	root.AddGroup(
 		&cobra.Group{ID: groupWork, Title: "Working jobs:"},
 		&cobra.Group{ID: groupQueue, Title: "Queues and jobs:"},
 		&cobra.Group{ID: groupFailed, Title: "Failed jobs:"},
 		&cobra.Group{ID: groupSetup, Title: "Setting up:"},
 	)
-	root.AddCommand(commands(e)...)
+	listed := commands(e)
+	root.AddCommand(listed...)
 	root.SetHelpCommandGroupID(groupSetup)
 	root.SetCompletionCommandGroupID(groupSetup)
-	root.SetUsageTemplate(usageTemplate)
+	root.SetUsageFunc(func(c *cobra.Command) error {
+		all := slices.Clone(listed)
+		for _, c := range root.Commands() { // help and completion are the library's
+			if !slices.Contains(all, c) {
+				all = append(all, c)
+			}
+		}
+		return showUsage(c, all)
+	})
 	return root
 }
 
@@ -67,25 +76,6 @@ const (
 	groupSetup  = "setup"
 )
 
-// usageTemplate lists commands with their short names.
-const usageTemplate = `Usage:{{if .HasParent}}
-  {{.UseLine}}{{if .Aliases}}
-
-Other names:
-  {{.NameAndAliases}}{{end}}{{else}}
-  {{.CommandPath}} COMMAND [flags]{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{range $group := .Groups}}
-
-{{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
-  {{rpad .NameAndAliases 46}} {{.Short}}{{end}}{{end}}{{end}}{{range $cmds}}{{if and (eq .GroupID "") .IsAvailableCommand}}
-  {{rpad .NameAndAliases 46}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
-
-Global flags:
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
-`
-
 // command gives a command its group and its short name.
 func command(group, alias string, c *cobra.Command) *cobra.Command {
 	c.GroupID = group
@@ -95,19 +85,21 @@ func command(group, alias string, c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// commands lists every command.
+// commands lists every command, the more important first.
 func commands(e *env) []*cobra.Command {
 	list := []*cobra.Command{
 		command(groupWork, "work", workCommand(e)),
 		command(groupWork, "listen", listenCommand(e)),
 		command(groupWork, "restart", restartCommand(e)),
+		command(groupWork, "", subscribeCommand(e)),
 		command(groupWork, "pause", pauseCommand(e)),
 		command(groupWork, "resume", resumeCommand(e)),
 		command(groupWork, "", downCommand(e)),
 		command(groupWork, "", upCommand(e)),
-		command(groupQueue, "monitor", monitorCommand(e)),
+		command(groupQueue, "push", pushCommand(e)),
 		command(groupQueue, "size", sizeCommand(e)),
 		command(groupQueue, "jobs", listCommand(e)),
+		command(groupQueue, "monitor", monitorCommand(e)),
 		command(groupQueue, "reserved", reservedCommand(e)),
 		command(groupQueue, "clear", clearCommand(e)),
 		command(groupFailed, "failed", failedCommand(e)),
@@ -117,16 +109,15 @@ func commands(e *env) []*cobra.Command {
 		command(groupFailed, "prune-failed", pruneFailedCommand(e)),
 		command(groupSetup, "", demoCommand(e)),
 		command(groupSetup, "", initCommand(e)),
-		command(groupSetup, "", configCommand(e)),
-		command(groupSetup, "", checkCommand(e)),
 		command(groupSetup, "", migrateCommand(e)),
+		command(groupSetup, "", checkCommand(e)),
+		command(groupSetup, "", configCommand(e)),
 		command(groupSetup, "", makeJobCommand(e)),
-		command(groupSetup, "", versionCommand(e)),
 	}
 	for _, k := range tableKinds() {
 		list = append(list, command(groupSetup, "", tableCommand(e, k)))
 	}
-	return list
+	return append(list, command(groupSetup, "", versionCommand(e)))
 }
 
 // unknownCommand says so, and what may have been meant.

@@ -23,7 +23,7 @@ func sizeCommand(e *env) *cobra.Command {
 		Short: "Count the jobs of queues by state",
 		Long: `Count the jobs of queues that are pending, delayed and reserved. Without --queue it
 is every queue that holds jobs, where the backend knows them, and the default one.`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.sizes(cmd.Context(), first(args), queues, asJSON)

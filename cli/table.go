@@ -48,8 +48,8 @@ func tableCommand(e *env, k tableKind) *cobra.Command {
 		Aliases: []string{k.alias},
 		Short:   "Print the SQL of the table of " + k.what + ", or write a migration",
 		Long: "Print the SQL that creates the table of " + k.what + `, for the database where the settings
-keep it, or write it to a file for a migration tool. spool migrate creates it at once.`,
-		Args:              cobra.MaximumNArgs(1),
+keep it, or write it to a file for a migration tool. ` + e.name() + ` migrate creates it at once.`,
+		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return e.table(cmd.Context(), k, first(args), dialect, path)
@@ -73,8 +73,8 @@ func (e *env) table(ctx context.Context, k tableKind, connection, dialect, path 
 	if err != nil {
 		return err
 	}
-	if _, err := set.Config.Connection(connection); err != nil {
-		return &usageError{err}
+	if err := e.known(connection); err != nil {
+		return err
 	}
 	if connection == "" {
 		connection = set.Config.Default
@@ -136,7 +136,9 @@ func (e *env) writeMigration(path string, k tableKind, dialect, text string) err
 		}
 		path = filepath.Join(path, time.Now().UTC().Format("20060102150405")+name)
 	}
-	if err := writeNew(path, []byte(text), false); err != nil {
+	if err := writeNew(path, []byte(text), false); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists: remove it first, or name another file", path)
+	} else if err != nil {
 		return err
 	}
 	e.say("Wrote %s.", printable(path))
@@ -151,16 +153,14 @@ func (e *env) path(path string) string {
 	return filepath.Join(e.io.Dir, path)
 }
 
-// writeNew writes a file that must not exist, unless force is set.
+// writeNew writes a file that must not exist (else the error is fs.ErrExist),
+// unless force is set.
 func writeNew(path string, text []byte, force bool) error {
 	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if force {
 		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
 	f, err := os.OpenFile(path, mode, 0o666)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists: remove it first, or name another file", path)
-	}
 	if err != nil {
 		return err
 	}

@@ -9,15 +9,31 @@ import (
 
 // versionCommand prints what was built.
 func versionCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  arguments(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
-			e.say("spool %s (%s, %s/%s)", e.app.version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			v := built{e.name(), e.app.version(), runtime.Version(), runtime.GOOS, runtime.GOARCH}
+			if asJSON {
+				return e.object(v)
+			}
+			e.say("%s %s (%s, %s/%s)", v.Name, v.Version, v.Go, v.OS, v.Arch)
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return cmd
+}
+
+// built is version --json.
+type built struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
 }
 
 // version is the one given, or that of the build.

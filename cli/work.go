@@ -24,7 +24,7 @@ func workCommand(e *env) *cobra.Command {
 
 SIGTERM, SIGINT and SIGQUIT let running jobs end (up to --grace), then hand the
 rest back and exit; a second one exits at once. SIGUSR2 pauses, SIGCONT resumes.`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 	}
 	f := cmd.Flags()
@@ -35,9 +35,24 @@ rest back and exit; a second one exits at once. SIGUSR2 pauses, SIGCONT resumes.
 	_ = f.MarkHidden("daemon")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		e.flags = flags.given(f)
+		if !once && !f.Changed("daemon") {
+			e.keepsRunning(first(args))
+		}
 		return e.work(cmd.Context(), first(args), once)
 	}
 	return cmd
+}
+
+// keepsRunning tells those who come from think-queue 1 or 2, whose queue:work
+// stops after one job.
+func (e *env) keepsRunning(connection string) {
+	cfg, err := e.config()
+	if err != nil || e.variable(listen.EnvChild) != "" {
+		return // work says what is wrong
+	}
+	if c, err := cfg.Connection(connection); err == nil && c.Profile == "tq1" {
+		e.note("%s: this worker keeps running: think-queue 1 and 2 stop after one job without --daemon, as --once does", e.name())
+	}
 }
 
 // first returns the first argument, or "".
@@ -67,12 +82,12 @@ func (e *env) work(ctx context.Context, connection string, once bool) error {
 	}
 	opts.Once = once
 	w := worker.New(conn, set.Mux, opts)
-	lines := e.newJobLines(set.Config.Worker.JSON)
-	lines.listen(set.Manager.Events())
+	e.lines = e.newJobLines(set.Config.Worker.JSON)
+	e.lines.listen(set.Manager.Events())
 	var popped atomic.Int64
 	spool.Listen(set.Manager.Events(), func(context.Context, spool.JobPopped) { popped.Add(1) })
-	if e.terminal && !lines.json && !lines.mute {
-		e.say("\n  Processing jobs from the [%s] queue(s).\n", printable(strings.Join(queuesOf(conn, opts.Queues), ",")))
+	if !once && e.variable(listen.EnvChild) == "" {
+		e.begin(conn, opts.Queues, opts.FailUnknown)
 	}
 	ctx, stop := handleSignals(ctx, w)
 	defer stop()
@@ -81,6 +96,24 @@ func (e *env) work(ctx context.Context, connection string, once bool) error {
 		e.code = listen.ExitEmpty
 	}
 	return err
+}
+
+// begin says what a worker is about to do, and warns of one that can do
+// nothing.
+func (e *env) begin(conn *spool.Connection, queues []string, fail bool) {
+	w := e.set.Config.Worker
+	if !w.JSON && !e.quiet {
+		e.say("  Processing jobs from the [%s] %s.", printable(strings.Join(queuesOf(conn, queues), ",")),
+			map[bool]string{true: "queues", false: "queue"}[len(queues) > 1])
+	}
+	if !e.set.Mux.Empty() {
+		return
+	}
+	what := "put back, for another worker"
+	if fail {
+		what = "failed"
+	}
+	e.note("%[1]s: warn: no job has a handler here: every one that comes will be %[2]s. Name commands or URLs under jobs: in spool.yaml (%[1]s init writes one), or start the worker of the application that knows the jobs", e.name(), what)
 }
 
 // queuesOf is what a worker works.

@@ -32,7 +32,7 @@ func workerFlags(f *pflag.FlagSet, names ...string) flagKeys {
 		{"memory", "worker.memory", "MB", "exit with code 12 at so many megabytes; 0: never"},
 		{"max-jobs", "worker.max_jobs", "N", "exit after so many jobs"},
 		{"max-time", "worker.max_time", "SECONDS", "exit after so long"},
-		{"stop-when-empty", "worker.stop_when_empty", "", "exit when there is no job"},
+		{"stop-when-empty", "worker.stop_when_empty", "", "exit at the first look that finds no job"},
 		{"stop-when-empty-for", "worker.stop_when_empty_for", "SECONDS", "exit after so long without a job"},
 		{"force", "worker.force", "", "work in maintenance mode too"},
 		{"grace", "worker.grace", "SECONDS", "how long running jobs may go on after SIGTERM"},

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -65,6 +66,10 @@ type Options struct {
 	Events *spool.Events
 	// Logger is for what an operator should know; nil means slog.Default().
 	Logger *slog.Logger
+	// Output receives what the commands of spool.yaml print, job by job; see
+	// external.CommandOptions. nil drops it, but for the end of what a command
+	// that failed has printed, which is in its error.
+	Output func(job *spool.Job) (stdout, stderr io.WriteCloser)
 }
 
 // New returns the Set of a configuration. It opens nothing; the error is that
@@ -86,7 +91,7 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 	if s.format, err = newFormat(cfg); err != nil {
 		return nil, err
 	}
-	if err := addJobs(s.Mux, cfg.Jobs); err != nil {
+	if err := addJobs(s.Mux, cfg.Jobs, o.Output); err != nil {
 		return nil, err
 	}
 	s.databases.open, s.redis.open, s.stores.open = s.openDatabase, s.openRedis, s.openStore

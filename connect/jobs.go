@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"io"
 	"maps"
 	"slices"
 
@@ -23,7 +24,7 @@ func newFormat(cfg *config.Config) (spool.Format, error) {
 
 // addJobs has the mux ask the configured commands and URLs for names that it
 // has no handler for.
-func addJobs(mux *spool.Mux, jobs []config.Job) error {
+func addJobs(mux *spool.Mux, jobs []config.Job, output func(*spool.Job) (stdout, stderr io.WriteCloser)) error {
 	if len(jobs) == 0 {
 		return nil
 	}
@@ -39,7 +40,7 @@ func addJobs(mux *spool.Mux, jobs []config.Job) error {
 				Tries: j.Tries, MaxExceptions: j.MaxExceptions, Timeout: j.Timeout,
 				Backoff: j.Backoff, FailOnTimeout: j.FailOnTimeout,
 			},
-			CommandOptions: external.CommandOptions{Dir: j.Dir, Env: env},
+			CommandOptions: external.CommandOptions{Dir: j.Dir, Env: env, Output: output},
 			URLOptions:     external.URLOptions{Headers: j.Headers},
 		}
 	}

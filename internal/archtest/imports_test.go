@@ -88,6 +88,14 @@ var rules = []rule{
 		why: "it speaks the protocol itself",
 	},
 	{
+		packages: []string{"sqsqueue"}, never: slices.Concat(redisSDK, postgresSDK, mysqlSDK, sqliteSDK, cliSDK),
+		why: "an SQS user links no database",
+	},
+	{
+		packages: []string{"..."}, never: awsSDK, direct: true, except: []string{"sqsqueue"},
+		why: "the AWS SDK is the largest of all: who doesn't use SQS must not carry it, and connect carries it by way of the driver alone",
+	},
+	{
 		packages: []string{"config"}, never: append(ours(append(drivers, openers...)...), sdks()...),
 		why: "config yields plain values; connect is the one place that opens them",
 	},

@@ -64,27 +64,20 @@ func (s *Set) keyPrefix(c *config.Connection, redis string) string {
 	return s.Config.Redis[redis].Prefix
 }
 
-// Keys returns the names of signals that the queue connections use, each set
-// once: those of the frameworks whose workers are to be told.
-func (s *Set) Keys() []spool.Keys {
-	var all []spool.Keys
+// Restarts returns the names under which the workers of the queue connections
+// in use are told to restart: of each framework that has some, once.
+func (s *Set) Restarts() []string {
+	var all []string
 	for _, name := range s.Used() {
-		k := s.KeysOf(name)
-		if !slices.ContainsFunc(all, func(o spool.Keys) bool { return o.Restart == k.Restart }) {
-			all = append(all, k)
+		key := spool.LaravelKeys().Restart
+		if c, err := s.Config.Connection(name); err == nil && thinks(c) {
+			key = think.Keys().Restart
+		}
+		if !slices.Contains(all, key) {
+			all = append(all, key)
 		}
 	}
 	return all
-}
-
-// KeysOf returns the names of signals of one queue connection; "" means the
-// default one.
-func (s *Set) KeysOf(connection string) spool.Keys {
-	c, err := s.Config.Connection(connection)
-	if err == nil && thinks(c) {
-		return think.Keys()
-	}
-	return spool.LaravelKeys()
 }
 
 // How many jobs of each state CheckQueues looks at, and how long it may take.

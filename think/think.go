@@ -177,16 +177,11 @@ func ProfileOf(v string) (Profile, error) {
 func (f *Format) Keys() spool.Keys { return Keys() }
 
 // Keys are the names under which workers find each other in the application's
-// cache. Restart is think-queue's own, in all its versions; ThinkPHP knows
-// neither pause nor maintenance, so those are heeded by Spool's workers only.
+// cache. Restart is think-queue's own, in all its versions. ThinkPHP knows
+// neither pause nor maintenance: those are Laravel's names, which only Spool's
+// workers heed there.
 func Keys() spool.Keys {
-	return spool.Keys{
-		Restart:     "think:queue:restart",
-		Maintenance: "spool:down",
-		PausedAll:   "spool:queues:paused",
-		Paused: func(connection, queue string) string {
-			return "spool:queue:paused:" + connection + ":" + queue
-		},
-		Exceptions: func(uuid string) string { return "spool:job-exceptions:" + uuid },
-	}
+	k := spool.LaravelKeys()
+	k.Restart = "think:queue:restart"
+	return k
 }

@@ -453,8 +453,8 @@ func restarted(t *testing.T, p *pair) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, keys := range p.side().Keys() {
-				if err := cache.Put(t.Context(), keys.Restart, time.Now().Unix(), 0); err != nil {
+			for _, key := range p.side().Restarts() {
+				if err := cache.Put(t.Context(), key, time.Now().Unix(), 0); err != nil {
 					t.Fatal(err)
 				}
 			}

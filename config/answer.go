@@ -140,6 +140,9 @@ func (b *answering) leave(key, driver string) {
 	b.out.note("%s is left out: %s", key, strings.TrimSpace(fmt.Sprintf("its driver %q is not one of Spool's%s", driver, foreignName(driver))))
 }
 
+// leased are the drivers whose connections have a retry_after.
+var leased = []string{"database", "redis", "beanstalkd", "memory"}
+
 func (b *answering) queue(a *laravelAnswer) {
 	known := drivers("queue.connections.*.driver")
 	for _, name := range slices.Sorted(maps.Keys(a.Queue.sub("connections"))) {
@@ -150,11 +153,14 @@ func (b *answering) queue(a *laravelAnswer) {
 			continue
 		}
 		b.take(c, key)
-		if lease, ok := c["retry_after"]; !ok && driver != "sync" && driver != "null" && driver != "sqs" {
+		if lease, ok := c["retry_after"]; !ok && slices.Contains(leased, driver) {
 			b.set(key+".retry_after", "60") // the framework's own fallback
 		} else if ok && lease == nil {
 			b.tree.setKey(key+".retry_after", null(Source{Kind: FromApp, Name: key + ".retry_after"}))
 		}
+	}
+	for _, c := range eachChild(b.tree.at("queue", "connections")) {
+		b.failover(c)
 	}
 	// The framework has this one without it being configured.
 	if b.tree.at("queue", "connections", "null") == nil {
@@ -171,6 +177,32 @@ func (b *answering) queue(a *laravelAnswer) {
 		b.set("queue.failed.driver", "database") // what a missing driver means
 	}
 	b.set("queue.failed.path", first(f.text("path"), filepath.Join(a.Storage, "framework", "cache", "failed-jobs.json")))
+}
+
+// failover takes the connections that Spool hasn't out of a failover.
+func (b *answering) failover(c *node) {
+	if c.value("driver") != "failover" {
+		return
+	}
+	all := b.tree.at("queue", "connections")
+	n := c.child("connections")
+	var have []string
+	for _, name := range strings.Split(n.text, ",") {
+		if all.child(name) != nil {
+			have = append(have, name)
+		} else {
+			b.out.note("%s is left out of a failover: it is not one of Spool's connections.", name)
+		}
+	}
+	if len(have) > 0 {
+		c.put("connections", text(strings.Join(have, ","), n.src))
+		return
+	}
+	for _, name := range slices.Clone(all.keys) {
+		if all.fields[name] == c {
+			all.remove(name)
+		}
+	}
 }
 
 // defaultQueue names the default connection; where Spool can't have it, the

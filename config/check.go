@@ -11,9 +11,9 @@ import (
 const minLease = 3 * time.Second
 
 // Check looks for settings that can hurt, without asking any server: those of
-// the named queue connections (none: the default one) and of everything beside
-// them. It begins with cfg.Warnings. A worker must not start with a finding of
-// the level [Refuse].
+// the named queue connections (none: the default one; names that aren't in the
+// settings are passed over) and of everything beside them. It begins with
+// cfg.Warnings. A worker must not start with a finding of the level [Refuse].
 func Check(cfg *Config, connections ...string) []Finding {
 	c := &checker{cfg: cfg, found: append([]Finding(nil), cfg.Warnings...)}
 	if len(connections) == 0 {
@@ -22,10 +22,12 @@ func Check(cfg *Config, connections ...string) []Finding {
 	for _, name := range connections {
 		q, err := cfg.Connection(name)
 		if err != nil {
-			c.add(Refuse, "queue.default", "%s", err.(*Error).Err) //nolint:errorlint // always this type
-			continue
+			continue // the application's own, which it has added itself
 		}
 		c.connection(q)
+	}
+	if d := cfg.Degrade; d != "" {
+		c.add(Warn, "queue.degrade", "every dispatch goes to the connection %s, whatever connection it names, until this is unset", d)
 	}
 	c.worker()
 	c.cache(connections)
@@ -49,6 +51,19 @@ func (c *checker) connection(q *Connection) {
 	case "sync":
 		if production {
 			c.add(Warn, key+".driver", "sync runs each job inside the program that pushes it, in production too: a worker never finds any; set QUEUE_CONNECTION to database or redis")
+		}
+	case "background":
+		c.add(Warn, key+".driver", "background runs jobs in the program that pushes them: a crash loses those at hand, and a worker never finds any")
+	case "deferred":
+		c.add(Warn, key+".driver", "deferred runs jobs in the program that pushes them, after its response: a crash loses those at hand, and a worker never finds any")
+	case "failover":
+		for _, name := range q.Connections {
+			if behind, err := c.cfg.Connection(name); err == nil {
+				c.connection(behind)
+			}
+		}
+		if first := q.Connections[0]; len(q.Connections) > 1 {
+			c.add(Warn, key+".driver", "a worker of this connection works %s only: run one for each of the other connections that hold jobs", first)
 		}
 	case "null":
 		c.add(Warn, key+".driver", "null drops every job that is pushed")
@@ -112,13 +127,24 @@ func (c *checker) redis(q *Connection, key string) {
 	rkey := "database.redis." + q.Connection
 	c.prefix("database.redis.options.prefix", rkey+".prefix", "REDIS_PREFIX")
 	if r.Cluster {
+		if offTags(r.Prefix) {
+			c.add(Refuse, rkey+".prefix", "%q has {} in it, which switches hash tags off: a Redis Cluster would spread the keys of a queue over its nodes", r.Prefix)
+		}
 		if r.Database != 0 {
 			c.add(Refuse, rkey+".database", "a Redis Cluster has the database 0 only")
 		}
-		if v := c.cfg.Laravel; v.Before(newestMajor, 0) && !hasTag(q.Queue) {
+		if strings.HasPrefix(q.Queue, "}") {
+			c.add(Refuse, key+".queue", "%q can't be used on a Redis Cluster: a name that begins with } can't be put in braces, which keep a queue's keys on one node", q.Queue)
+		} else if v := c.cfg.Laravel; v.Before(newestMajor, 0) && !hasTag(q.Queue) {
 			c.add(Warn, key+".queue", "Laravel %s needs braces round queue names on a Redis Cluster, so that a queue's keys stay together: name it {%s}", v, q.Queue)
 		}
 	}
+}
+
+// offTags says whether a prefix switches hash tags off.
+func offTags(prefix string) bool {
+	open := strings.IndexByte(prefix, '{')
+	return open >= 0 && strings.HasPrefix(prefix[open:], "{}")
 }
 
 // hasTag says whether a queue's name has a hash tag.

@@ -43,6 +43,11 @@ func TestCheck(t *testing.T) {
 		{"cache and queue apart", laravel + "cache: {default: redis}", []string{"redis"}, nil},
 		{"a cluster", laravel + "database: {redis: {default: {cluster: true, database: 2}}}", []string{"redis"}, []string{"refuse: database.redis.default.database: a Redis Cluster has", "warn: queue.connections.redis.queue: Laravel 11 needs braces"}},
 		{"a cluster, braces", laravel + "queue: {connections: {redis: {queue: '{default}'}}}\ndatabase: {redis: {default: {nodes: ['a:1']}}}", []string{"redis"}, nil},
+		{"a cluster, a name that can't be tagged", "laravel: none\nqueue: {connections: {redis: {queue: '}x'}}}\ndatabase: {redis: {default: {cluster: true}}}", []string{"redis"}, []string{`refuse: queue.connections.redis.queue: "}x" can't be used on a Redis Cluster`}},
+		{"a cluster, a prefix that switches tags off", "laravel: none\ndatabase: {redis: {default: {cluster: true, prefix: 'a{}b'}}}", []string{"redis"}, []string{`refuse: database.redis.default.prefix: "a{}b" has {} in it`}},
+		{"a failover", laravel + "queue: {connections: {both: {driver: failover, connections: [database, 'null']}}}", []string{"both"}, []string{"warn: queue.connections.null.driver: null drops", "warn: queue.connections.both.driver: a worker of this connection works database only"}},
+		{"in the background", "laravel: none", []string{"background", "deferred"}, []string{"warn: queue.connections.background.driver: background runs jobs in the program", "warn: queue.connections.deferred.driver: deferred runs jobs in the program"}},
+		{"degraded", laravel + "queue: {degrade: sync}", nil, []string{"warn: queue.degrade: every dispatch goes to the connection sync"}},
 		{"SQLite in memory", laravel + "database: {connections: {sqlite: {database: ':memory:', synchronous: off}}}", nil, []string{"refuse: database.connections.sqlite.database: :memory: is not the path", "warn: database.connections.sqlite.synchronous: off: a power cut may lose the jobs pushed last and damage"}},
 		{"SQS of nobody", laravel, []string{"sqs"}, []string{"refuse: queue.connections.sqs.prefix: still names"}},
 	}

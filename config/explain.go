@@ -112,10 +112,16 @@ func (c *Config) references() []error {
 		check("queue.default", c.Default, "connection", conns)
 	}
 	check("database.default", c.DefaultDatabase, "database", dbs)
+	if _, err := c.Connection(c.Degrade); c.Degrade != "" && err != nil {
+		check("queue.degrade", c.Degrade, "connection", conns)
+	}
 	for _, name := range conns {
 		on("queue.connections."+name+".connection", c.Connections[name].Connection, c.Connections[name].Driver)
 		if q := c.Connections[name]; q.Overflow {
 			check("queue.connections."+name+".overflow.store", q.OverflowStore, "cache store", stores)
+		}
+		if q := c.Connections[name]; q.Driver == "failover" {
+			errs = append(errs, c.failoverErrors(q)...)
 		}
 	}
 	on("queue.failed.database", c.Failed.Database, c.Failed.Driver)

@@ -222,7 +222,7 @@ queue:
       block_for: -1
       host: x
     mail: {driver: reddis}
-    late: {driver: deferred}
+    late: {driver: rabbitmq}
     empty:
     bad.name: {driver: redis}
     list: [1, 2]
@@ -263,6 +263,11 @@ worker: {queue: {a: b}, concurrency: lots}
   connections:
     redis: {connection: cahce}
     database: {connection: mysqll}
+    empty: {driver: failover}
+    nowhere: {driver: failover, connections: [redis, datbase]}
+    nested: {driver: failover, connections: [empty]}
+    twice: {driver: failover, connections: [redis, redis]}
+  degrade: synk
   failed: {database: nope}
 database: {default: pgsq}
 cache: {default: memcached, stores: {redis: {lock_connection: x}}}
@@ -429,7 +434,7 @@ func TestConnectionByName(t *testing.T) {
 		}
 	}
 	_, err := cfg.Connection("rediss")
-	if err == nil || !strings.Contains(err.Error(), `no connection "rediss"; did you mean redis? (known: database, memory, null, redis, sync)`) {
+	if err == nil || !strings.Contains(err.Error(), `no connection "rediss"; did you mean redis? (known: background, database, deferred, memory, null, redis, sync)`) {
 		t.Errorf("error %v", err)
 	}
 }

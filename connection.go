@@ -71,6 +71,13 @@ func (c *Connection) close() error {
 	return wrap("close", c.Name, "", c.conn.Close())
 }
 
+// runsInline says whether it is open and runs jobs in this process.
+func (c *Connection) runsInline() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn != nil && c.conn.Traits().Instant
+}
+
 // Driver returns the backend's connection.
 func (c *Connection) Driver() driver.Conn { return c.conn }
 

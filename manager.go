@@ -159,19 +159,24 @@ func (m *Manager) backend(ctx context.Context, name string) (*Connection, error)
 	return c, nil
 }
 
-// Close closes every connection that was opened. Later uses fail with
-// driver.ErrClosed.
+// Close closes every connection that was opened, first those that run jobs in
+// this process: they may wait for jobs, which dispatch others. Later uses fail
+// with driver.ErrClosed.
 func (m *Manager) Close() error {
 	m.mu.Lock()
-	conns := make([]*Connection, 0, len(m.order))
+	var inline, others []*Connection
 	for _, name := range m.order {
-		if c := m.conns[name]; c != nil {
-			conns = append(conns, c)
+		switch c := m.conns[name]; {
+		case c == nil: // a failover
+		case c.runsInline():
+			inline = append(inline, c)
+		default:
+			others = append(others, c)
 		}
 	}
 	m.mu.Unlock()
 	var errs []error
-	for _, c := range conns {
+	for _, c := range append(inline, others...) {
 		errs = append(errs, c.close())
 	}
 	return errors.Join(errs...)

@@ -28,7 +28,6 @@ import (
 	"github.com/spoolq/spool/redisqueue"
 	"github.com/spoolq/spool/sqldb"
 	"github.com/spoolq/spool/sqlqueue"
-	"github.com/spoolq/spool/syncqueue"
 	"github.com/spoolq/spool/worker"
 )
 
@@ -107,11 +106,17 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c.Driver == "failover" {
+			s.Manager.Add(spool.ConnectionConfig{Name: name, Failover: c.Connections})
+			continue
+		}
 		s.Manager.Add(spool.ConnectionConfig{
-			Name: name, Queue: c.Queue, AfterCommit: c.AfterCommit, Format: format,
+			Name: name, Queue: c.Queue, AfterCommit: c.AfterCommit, Format: format, Deferred: c.Driver == "deferred",
 			Open: func(ctx context.Context) (driver.Conn, error) { return s.openQueue(ctx, c) },
 		})
 	}
+	s.Manager.Degrade(cfg.Degrade)
+	s.tellFailovers()
 	s.Client = spool.NewClient(s.Manager, nil)
 	return s, nil
 }
@@ -153,13 +158,8 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 	switch c.Driver {
 	case "null":
 		return nullqueue.New(), nil
-	case "sync":
-		format, err := s.formatOf(c)
-		if err != nil {
-			return nil, err
-		}
-		run := worker.Inline(c.Name, s.Mux, format, s.Manager.Events(), nil)
-		return syncqueue.New(run), nil
+	case "sync", "background", "deferred":
+		return s.openInline(c)
 	case "memory":
 		return memqueue.New(&memqueue.Options{RetryAfter: after, KeepExpired: keep}), nil
 	case "database":
@@ -180,7 +180,7 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 		}
 		return redisqueue.New(client, &redisqueue.Options{
 			Prefix: s.keyPrefix(c, name), Layout: redisLayout(c), RetryAfter: after, KeepExpired: keep,
-			BlockFor: block, MigrationBatch: c.MigrationBatch,
+			BlockFor: block, MigrationBatch: c.MigrationBatch, WaitReplicas: c.WaitReplicas,
 		})
 	case "beanstalkd":
 		return openBeanstalkd(ctx, c, after)

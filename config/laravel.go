@@ -79,6 +79,12 @@ func FromLaravel(ctx context.Context, dir string, o *LaravelOptions) (*Laravel, 
 	l.file = "" // what is there already has no say
 	l.env = environ{}
 	envErr := l.read()
+	for name, v := range l.env {
+		saysVersion := name == "SPOOL_LARAVEL" || name == "SPOOL_THINKPHP"
+		if strings.HasPrefix(name, ownPrefix) && v.src.File == "" && !saysVersion {
+			delete(l.env, name) // of who calls us, not of the application
+		}
+	}
 
 	answer, err := askLaravel(ctx, dir, &opts)
 	switch {
@@ -101,6 +107,10 @@ func FromLaravel(ctx context.Context, dir string, o *LaravelOptions) (*Laravel, 
 	out.render(l)
 	return out, nil
 }
+
+// ownPrefix begins the names of Spool's own variables, which no application
+// gives another meaning.
+const ownPrefix = "SPOOL_"
 
 func (l *Laravel) note(format string, args ...any) {
 	l.Notes = append(l.Notes, fmt.Sprintf(format, args...))
@@ -189,7 +199,7 @@ func (l *loader) reread(cfg *Config, content []byte, unset environ) []string {
 	var changed []string
 	for _, key := range cfg.order {
 		a, b := cfg.values[key], got.values[key]
-		if b.n != nil && show(a.n, "") != show(b.n, "") && b.n.src.Kind == FromEnv {
+		if b.n != nil && show(a.n, "") != show(b.n, "") && b.n.src.Kind == FromEnv && !strings.HasPrefix(b.n.src.Name, ownPrefix) {
 			changed = append(changed, b.n.src.Name)
 		}
 	}

@@ -196,3 +196,36 @@ func TestFromLaravel_fails_well(t *testing.T) {
 		}
 	})
 }
+
+// TestFromLaravel_leaves_our_variables_alone: they are of who runs Spool, and
+// hold beside the file.
+func TestFromLaravel_leaves_our_variables_alone(t *testing.T) {
+	ours := []string{"SPOOL_WORKER_TRIES=5", "SPOOL_WORKER_CONCURRENCY=3", "SPOOL_DEGRADE="}
+	for _, php := range []string{"-", "php"} {
+		if php == "php" {
+			needPHP(t, "/usr/share/php/Illuminate/autoload.php")
+		}
+		dir := laravelApp(t, map[string]string{".env": appEnv, "composer.lock": `{"packages":[{"name":"laravel/framework","version":"v8.83.0"}]}`})
+		with, err := FromLaravel(t.Context(), dir, &LaravelOptions{PHP: php, Environ: append(os.Environ(), ours...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		without, err := FromLaravel(t.Context(), dir, &LaravelOptions{PHP: php, Environ: os.Environ()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(with.YAML) != string(without.YAML) || with.Config.Worker.Tries == 5 {
+			t.Errorf("PHP %s: the file depends on them:\n%s", php, with.YAML)
+		}
+		// In the application's .env they hold too, and are no reason to turn the
+		// environment off.
+		dir = laravelApp(t, map[string]string{".env": appEnv + "SPOOL_WORKER_TRIES=7\n", "composer.lock": `{"packages":[{"name":"laravel/framework","version":"v8.83.0"}]}`})
+		got, err := FromLaravel(t.Context(), dir, &LaravelOptions{PHP: php, Environ: os.Environ()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(got.YAML), "SPOOL_WORKER") || got.Config.StockEnv != without.Config.StockEnv {
+			t.Errorf("PHP %s, in .env:\n%s", php, got.YAML)
+		}
+	}
+}

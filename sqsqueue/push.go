@@ -113,7 +113,7 @@ func (c *Conn) entries(queue string, ms []driver.Message, bodies []string) []typ
 
 // wholeSeconds rounds up.
 func wholeSeconds(d time.Duration) int32 {
-	return int32(driver.RoundUp(d, time.Second) / time.Second) //nolint:gosec // under 12 h
+	return int32(driver.RoundUp(d, time.Second) / time.Second)
 }
 
 // sent is the outcome of a batch.

@@ -112,7 +112,7 @@ func (c *Conn) receiveSingly(ctx, asking context.Context, url string, n int) ([]
 func (c *Conn) receive(ctx context.Context, url string, n int, wait time.Duration) ([]driver.Reservation, error) {
 	in := &sqs.ReceiveMessageInput{
 		QueueUrl:                    &url,
-		MaxNumberOfMessages:         int32(n), //nolint:gosec // ten at most
+		MaxNumberOfMessages:         int32(n),
 		VisibilityTimeout:           wholeSeconds(c.traits.Lease),
 		WaitTimeSeconds:             wholeSeconds(wait),
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameApproximateReceiveCount},

@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/spoolq/spool/driver"
@@ -93,8 +94,9 @@ func Push(ctx context.Context, d Dispatcher, name string, data any, opts ...Disp
 	return refs[0], err
 }
 
-// DispatchAll stores jobs in few round trips, all with the same options, in
-// order. On an error it returns those that were accepted.
+// DispatchAll stores jobs in few round trips, all with the same options (those
+// that the first job carries, then opts), in order. On an error it returns those
+// that were accepted.
 func DispatchAll[T any](ctx context.Context, d Dispatcher, jobs []T, opts ...DispatchOption) ([]Ref, error) {
 	names, data := make([]string, len(jobs)), make([]any, len(jobs))
 	for i, job := range jobs {
@@ -162,7 +164,7 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 		return nil, err
 	}
 	queue := c.QueueOr(w.o.queue)
-	if t := txFrom(ctx); t != nil && d == Dispatcher(client) && w.o.wantsCommit(c) {
+	if t := txFrom(ctx); t != nil && d == Dispatcher(client) && w.o.wantsCommit(c) && !t.ended() {
 		d = t
 	}
 	refs := make([]Ref, 0, len(w.names))
@@ -203,9 +205,15 @@ func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, w 
 	counts, o := conn.conn.Traits().CountsInBody, w.o
 	jobs := make([]prepared, len(w.names))
 	for i, name := range w.names {
+		extra := o.extra
+		if len(c.extend) > 0 { // which may add to it, for this job
+			if extra = maps.Clone(extra); extra == nil {
+				extra = make(map[string]any)
+			}
+		}
 		draft := &Draft{
 			Name: name, DisplayName: o.display, Data: w.data[i], Policy: o.policy,
-			Delay: o.delay, Created: w.now, CountsInBody: counts, Extra: o.extra,
+			Delay: o.delay, Created: w.now, CountsInBody: counts, Extra: extra,
 		}
 		if w.uuids != nil {
 			draft.UUID = w.uuids[i]

@@ -38,27 +38,48 @@ type Connection struct {
 	ConnectionConfig
 	events *Events
 
+	opening chan struct{} // holds one token while somebody opens it
 	mu      sync.Mutex
-	conn    driver.Conn
+	conn    driver.Conn // doesn't change once it is there
 	closed  bool
 	gathers sync.Map // queue -> *gather.Gather[driver.Message, string]
 }
 
+// open opens the backend unless that has been done; one caller at a time.
 func (c *Connection) open(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return wrap("open", c.Name, "", driver.ErrClosed)
+	if done, err := c.opened(); done || err != nil {
+		return err
 	}
-	if c.conn != nil {
-		return nil
+	select {
+	case c.opening <- struct{}{}:
+		defer func() { <-c.opening }()
+	case <-ctx.Done():
+		return wrap("open", c.Name, "", ctx.Err())
+	}
+	if done, err := c.opened(); done || err != nil {
+		return err
 	}
 	conn, err := c.Open(ctx)
 	if err != nil {
 		return wrap("open", c.Name, "", err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed { // meanwhile
+		return wrap("open", c.Name, "", errors.Join(driver.ErrClosed, conn.Close()))
+	}
 	c.conn = conn
 	return nil
+}
+
+// opened says whether the connection is there.
+func (c *Connection) opened() (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false, wrap("open", c.Name, "", driver.ErrClosed)
+	}
+	return c.conn != nil, nil
 }
 
 func (c *Connection) close() error {
@@ -146,7 +167,9 @@ func (c *Connection) pushGathered(ctx context.Context, queue string, ms []driver
 		}
 		limit, refused := errors.AsType[*driver.LimitError](err)
 		if refused && len(accepted) == 0 && len(ms) > 1 && limit.Index < len(ms) {
-			errs[at[limit.Index]] = err
+			mine := *limit // of a caller with one message
+			mine.Index = 0
+			errs[at[limit.Index]] = &mine
 			ms = append(append([]driver.Message{}, ms[:limit.Index]...), ms[limit.Index+1:]...)
 			at = append(append([]int{}, at[:limit.Index]...), at[limit.Index+1:]...)
 			accepted, err = c.conn.Push(ctx, queue, ms)
@@ -162,6 +185,11 @@ func (c *Connection) pushGathered(ctx context.Context, queue string, ms []driver
 
 // pushAll stores messages in order and returns the ids of those accepted.
 func (c *Connection) pushAll(ctx context.Context, queue string, ms []driver.Message) ([]string, error) {
+	if !c.conn.Traits().Instant { // what runs at once may take its time
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, pushTimeout)
+		defer cancel()
+	}
 	ids, err := c.conn.Push(ctx, queue, ms)
 	return ids, wrap("push", c.Name, queue, err)
 }
@@ -170,7 +198,7 @@ func (c *Connection) pushAll(ctx context.Context, queue string, ms []driver.Mess
 // id. Concurrent calls go out together.
 func (c *Connection) PushRaw(ctx context.Context, queue string, body []byte, delay time.Duration) (string, error) {
 	m := driver.Message{Body: body, Delay: delay}
-	if p, err := c.Format.Decode(body); err == nil {
+	if p, _ := c.Format.Decode(body); p != nil { // what is no job has no id
 		m.ID = p.ID
 	}
 	return c.push(ctx, c.QueueOr(queue), m)

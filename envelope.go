@@ -175,7 +175,26 @@ func BackoffText(ds []time.Duration) string {
 
 // seconds rounds up to whole seconds, the wire's unit.
 func seconds(d time.Duration) int64 {
-	return int64((max(d, 0) + time.Second - 1) / time.Second)
+	n := int64(max(d, 0) / time.Second)
+	if d%time.Second > 0 {
+		n++
+	}
+	return n
+}
+
+// duration is the inverse of seconds; what is out of range is as near to it as
+// a Duration gets.
+func duration(n int64) time.Duration {
+	const most = int64(1<<63-1) / int64(time.Second)
+	return time.Duration(min(max(n, -most), most)) * time.Second
+}
+
+// moment reads a Unix time; 0 is none, as in PHP.
+func moment(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(n, 0)
 }
 
 // Decode implements [Format]. It is lenient where Redis has rewritten the
@@ -246,22 +265,23 @@ func (p *Payload) field(key string, v []byte, l *legacyKeys) (err error) {
 	case "maxTries":
 		_, err = number(v, func(n int64) { pol.Tries = new(int(n)) })
 	case "maxExceptions":
-		_, err = number(v, func(n int64) { pol.MaxExceptions = int(n) })
+		// Laravel's count is at least 1 when it is compared with this.
+		_, err = number(v, func(n int64) { pol.MaxExceptions = int(max(n, 1)) })
 	case "failOnTimeout":
 		pol.FailOnTimeout = truthy(v)
 	case "timeout":
-		_, err = number(v, func(n int64) { pol.Timeout = new(time.Duration(n) * time.Second) })
+		_, err = number(v, func(n int64) { pol.Timeout = new(duration(n)) })
 	case "retryUntil":
-		_, err = number(v, func(n int64) { pol.RetryUntil = time.Unix(n, 0) })
+		_, err = number(v, func(n int64) { pol.RetryUntil = moment(n) })
 	case "timeoutAt":
-		_, err = number(v, func(n int64) { l.timeoutAt = time.Unix(n, 0) })
+		_, err = number(v, func(n int64) { l.timeoutAt = moment(n) })
 	case "backoff":
 		pol.Backoff, err = waits(v)
 		l.hasBackoff = pol.Backoff != nil
 	case "delay":
 		l.delay, err = waits(v)
 	case "createdAt":
-		_, err = number(v, func(n int64) { p.Created = time.Unix(n, 0) })
+		_, err = number(v, func(n int64) { p.Created = moment(n) })
 	}
 	return err
 }
@@ -374,10 +394,10 @@ func secondsList(s string) ([]time.Duration, error) {
 	var ds []time.Duration
 	for part := range strings.SplitSeq(s, ",") {
 		f, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
-		if err != nil || f < 0 || f > 1e9 {
+		if err != nil || math.IsNaN(f) {
 			return nil, fmt.Errorf("want seconds, have %q", s)
 		}
-		ds = append(ds, time.Duration(int64(f))*time.Second)
+		ds = append(ds, duration(int64(min(max(f, 0), 1<<53))))
 	}
 	return ds, nil
 }

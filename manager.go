@@ -65,7 +65,7 @@ func (m *Manager) Add(cfg ConnectionConfig) {
 	if len(cfg.Failover) > 0 {
 		m.failovers[cfg.Name] = newFailover(cfg.Name, cfg.Failover)
 	} else {
-		m.conns[cfg.Name] = &Connection{ConnectionConfig: cfg, events: m.events}
+		m.conns[cfg.Name] = &Connection{ConnectionConfig: cfg, events: m.events, opening: make(chan struct{}, 1)}
 	}
 	m.order = append(m.order, cfg.Name)
 	if m.def == "" {
@@ -145,13 +145,12 @@ func (m *Manager) Connection(ctx context.Context, name string) (*Connection, err
 func (m *Manager) backend(ctx context.Context, name string) (*Connection, error) {
 	m.mu.Lock()
 	c, isFailover := m.conns[name], m.failovers[name] != nil
-	known := slices.Clone(m.order)
 	m.mu.Unlock()
 	switch {
 	case isFailover:
 		return nil, fmt.Errorf("connection %q is a failover, which another one can't use: name the connections behind it", name)
 	case c == nil:
-		return nil, &UnknownConnectionError{Name: name, Known: known}
+		return nil, &UnknownConnectionError{Name: name, Known: m.Names()}
 	}
 	if err := c.open(ctx); err != nil {
 		return nil, err

@@ -64,7 +64,8 @@ type pgxTx interface {
 type txKey struct{}
 
 // NewTxContext returns a context whose dispatches through a [Client] join t
-// when the job or its connection asks for after_commit.
+// when the job or its connection asks for after_commit. Once t has ended they go
+// out at once.
 func NewTxContext(ctx context.Context, t *Tx) context.Context {
 	return context.WithValue(ctx, txKey{}, t)
 }
@@ -75,6 +76,13 @@ func txFrom(ctx context.Context) *Tx {
 }
 
 func (t *Tx) client() *Client { return t.c }
+
+// ended says whether the transaction is over.
+func (t *Tx) ended() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.done
+}
 
 // send implements [Dispatcher].
 func (t *Tx) send(ctx context.Context, what sending) ([]string, error) {
@@ -108,15 +116,17 @@ func (t *Tx) send(ctx context.Context, what sending) ([]string, error) {
 }
 
 // Commit commits the transaction, then pushes the jobs that were held. If the
-// commit fails none is pushed. If a push fails after the commit, Commit
-// returns a [*HeldError]: the transaction stands, and those jobs are missing.
+// commit fails, or its outcome is unknown, none is pushed. If a push fails after
+// the commit, Commit returns a [*HeldError]: the transaction stands, and those
+// jobs are missing.
 func (t *Tx) Commit(ctx context.Context) error {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.done {
+	done, pending := t.done, t.pending
+	t.done, t.pending = true, nil
+	t.mu.Unlock() // what is pushed may dispatch more
+	if done {
 		return ErrTxDone
 	}
-	t.done = true
 	var err error
 	switch tx := t.tx.(type) {
 	case sqlTx:
@@ -125,11 +135,10 @@ func (t *Tx) Commit(ctx context.Context) error {
 		err = tx.Commit(ctx)
 	}
 	if err != nil {
-		t.pending = nil
 		return err
 	}
 	var missing HeldError
-	for _, s := range t.pending {
+	for _, s := range pending {
 		if s.ids != nil {
 			s.conn.conn.(driver.TxPusher).PushedTx(s.queue)
 			queued(ctx, s.conn, s.queue, s.jobs, s.ids)
@@ -137,7 +146,6 @@ func (t *Tx) Commit(ctx context.Context) error {
 		}
 		s.letGo(ctx, &missing)
 	}
-	t.pending = nil
 	return missing.orNil()
 }
 

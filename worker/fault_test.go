@@ -13,7 +13,6 @@ import (
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/driver"
-	"github.com/spoolq/spool/failed"
 	"github.com/spoolq/spool/memqueue"
 	"github.com/spoolq/spool/worker"
 )
@@ -295,60 +294,6 @@ func TestAJobWhoseLeaseIsOverBeforeItBeginsDoesNotBegin(t *testing.T) {
 	})
 }
 
-// sore is a store of failed jobs that fails.
-type sore struct {
-	failed.Store
-	log func() error
-}
-
-func (s *sore) Log(ctx context.Context, r failed.Record) (string, error) {
-	if err := s.log(); err != nil {
-		return "", err
-	}
-	return s.Store.Log(ctx, r)
-}
-
-func TestAFailedStoreThatFails(t *testing.T) {
-	boom := errors.New("boom")
-	t.Run("for a moment costs nothing", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t)
-			left := 2
-			r.opts.Failed = &sore{r.opts.Failed, func() error {
-				if left--; left >= 0 {
-					return errServer
-				}
-				return nil
-			}}
-			r.handle(func(context.Context, *spool.Job) error { return boom })
-			r.push(t)
-			r.work(t, time.Minute)
-			r.expect(t, "processing 1", "exception", "failed")
-			if recs := r.records(t); len(recs) != 1 || !slices.Contains([]string{"*errors.errorString: boom\nStack trace:\n#0 {main}"}, recs[0].Exception) {
-				t.Errorf("recorded %+v", recs)
-			}
-		})
-	})
-	t.Run("for long loses nothing", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t)
-			begun := time.Now()
-			r.opts.Failed = &sore{r.opts.Failed, func() error {
-				if time.Since(begun) < 5*time.Minute {
-					return errServer
-				}
-				return nil
-			}}
-			r.handle(func(context.Context, *spool.Job) error { return boom })
-			r.push(t)
-			r.work(t, 10*time.Minute)
-			if n := len(r.records(t)); n != 1 || r.size(t, "").Total() != 0 {
-				t.Errorf("%d records, %+v left", n, r.size(t, ""))
-			}
-		})
-	})
-}
-
 // While a stuck handler lives nothing may make its job available again.
 func TestTheJobOfAStuckHandlerIsNotReleased(t *testing.T) {
 	for name, arrange := range map[string]func(r *rig){
@@ -378,58 +323,6 @@ func TestTheJobOfAStuckHandlerIsNotReleased(t *testing.T) {
 			})
 		})
 	}
-}
-
-// replaced is a store in which another worker's record takes the place of
-// ours, just after it was written.
-type replaced struct {
-	failed.Store
-	by func(failed.Record)
-}
-
-func (s *replaced) Log(ctx context.Context, r failed.Record) (string, error) {
-	id, err := s.Store.Log(ctx, r)
-	s.by(r)
-	return id, err
-}
-
-// A worker that stalls between recording and deleting may find that another
-// has taken the job, failed it and recorded it: that record is all there is.
-func TestARecordOfTheNextHolderStays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		f := onFaulty(t, r)
-		r.opts.Concurrency = 1 // or this worker itself would be the next holder
-		store := r.opts.Failed
-		r.opts.Failed = &replaced{store, func(rec failed.Record) {
-			time.Sleep(20 * time.Second) // our lease ends; renewals fail meanwhile
-			rs, err := f.Conn.Reserve(t.Context(), "default", 1)
-			if err != nil || len(rs) != 1 {
-				t.Errorf("the other worker got %d jobs, %v", len(rs), err)
-				return
-			}
-			rec.FailedAt = time.Now()
-			if _, err := store.Log(t.Context(), rec); err != nil {
-				t.Error(err)
-			}
-			if err := f.Conn.Delete(t.Context(), rs); err != nil {
-				t.Error(err)
-			}
-		}}
-		extends := 0
-		f.extend = func(context.Context) error {
-			if extends++; extends > 1 {
-				return errServer
-			}
-			return nil
-		}
-		r.handle(func(context.Context, *spool.Job) error { return errors.New("boom") })
-		r.push(t)
-		r.work(t, time.Minute)
-		if recs := r.records(t); len(recs) != 1 || r.size(t, "").Total() != 0 {
-			t.Errorf("%d records, %+v in the queue: the job is lost", len(recs), r.size(t, ""))
-		}
-	})
 }
 
 func TestAListenerThatPanicsHarmsNobody(t *testing.T) {
@@ -554,99 +447,6 @@ func TestAnOutageIsNotAStuckHandler(t *testing.T) {
 			t.Errorf("events %q", r.events)
 		}
 	})
-}
-
-// hung is a cache that doesn't answer from some time on.
-type hung struct {
-	spool.Signals
-	from time.Time
-}
-
-func (h *hung) Many(ctx context.Context, keys ...string) (map[string]string, error) {
-	if time.Now().After(h.from) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	return h.Signals.Many(ctx, keys...)
-}
-
-func (h *hung) Increment(ctx context.Context, key string, by int64, ttl time.Duration) (int64, error) {
-	if time.Now().After(h.from) {
-		<-ctx.Done()
-		return 0, ctx.Err()
-	}
-	return h.Signals.Increment(ctx, key, by, ttl)
-}
-
-func (h *hung) Forget(ctx context.Context, key string) error {
-	if time.Now().After(h.from) {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	return h.Signals.Forget(ctx, key)
-}
-
-func TestACacheThatHangsChangesNothing(t *testing.T) {
-	keys := spool.LaravelKeys()
-	t.Run("restarts nobody", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t)
-			_ = r.opts.Signals.Put(t.Context(), keys.Restart, 1234, 0)
-			r.opts.Signals = &hung{r.opts.Signals, time.Now().Add(10 * time.Second)}
-			if res := r.work(t, time.Minute); res.Reason != worker.Interrupted {
-				t.Errorf("%+v", res)
-			}
-		})
-	})
-	t.Run("nor when it comes back", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t)
-			signals := r.opts.Signals
-			_ = signals.Put(t.Context(), keys.Restart, 1234, 0)
-			r.opts.Signals = &late{signals, time.Now().Add(10 * time.Second)}
-			time.AfterFunc(30*time.Second, func() { _ = signals.Put(t.Context(), keys.Restart, 5678, 0) })
-			begun := time.Now()
-			res := r.work(t, time.Minute)
-			if up := time.Since(begun); res.Reason != worker.Restarting || up < 30*time.Second {
-				t.Errorf("%+v after %v", res, up)
-			}
-		})
-	})
-	t.Run("resumes nothing", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t)
-			r.handle(func(context.Context, *spool.Job) error { return nil })
-			_ = r.opts.Signals.Put(t.Context(), keys.PausedAll, true, 0)
-			r.opts.Signals = &hung{r.opts.Signals, time.Now().Add(10 * time.Second)}
-			r.push(t)
-			r.work(t, time.Minute)
-			r.expect(t)
-		})
-	})
-	t.Run("holds up no job", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			r := newRig(t)
-			r.handle(func(context.Context, *spool.Job) error { return errors.New("boom") }, spool.Tries(0), spool.MaxExceptions(2))
-			r.opts.Signals = &hung{r.opts.Signals, time.Now().Add(time.Second)}
-			time.Sleep(2 * time.Second)
-			r.push(t)
-			r.work(t, time.Minute)
-			r.expect(t, "processing 1", "exception", "released 0s", "processing 2", "exception", "failed")
-		})
-	})
-}
-
-// late is a cache that can be read only from some time on.
-type late struct {
-	spool.Signals
-	from time.Time
-}
-
-func (l *late) Many(ctx context.Context, keys ...string) (map[string]string, error) {
-	if time.Now().Before(l.from) {
-		return nil, errServer
-	}
-	return l.Signals.Many(ctx, keys...)
 }
 
 func TestAListenerOfTheEndHasALiveContext(t *testing.T) {

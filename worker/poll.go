@@ -22,7 +22,8 @@ type signalPoll struct {
 	first    string // the restart value at the first look that could read it
 	looked   bool   // there was one
 	restart  bool
-	isDown   bool
+	isDown   bool // as the cache says
+	fileDown bool // as Options.Maintenance says
 	pausedAt map[string]bool
 	failing  bool
 }
@@ -58,6 +59,12 @@ func (p *signalPoll) watch(ctx context.Context) {
 // pause and maintenance hold from the start. A cache that can't be read changes
 // nothing, and is reported once.
 func (p *signalPoll) look(ctx context.Context) {
+	if p.o.Maintenance != nil {
+		down := p.o.Maintenance()
+		p.mu.Lock()
+		p.fileDown = down
+		p.mu.Unlock()
+	}
 	var values map[string]string
 	var err error
 	if p.o.Signals != nil {
@@ -70,10 +77,7 @@ func (p *signalPoll) look(ctx context.Context) {
 			return
 		}
 	}
-	down := p.o.Maintenance != nil && p.o.Maintenance()
-	if _, ok := values[p.o.Keys.Maintenance]; ok {
-		down = true
-	}
+	_, down := values[p.o.Keys.Maintenance]
 	_, all := values[p.o.Keys.PausedAll]
 	paused := make(map[string]bool)
 	for i, q := range p.o.Queues {
@@ -109,7 +113,7 @@ func (p *signalPoll) restarted() bool {
 func (p *signalPoll) down() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.isDown
+	return p.isDown || p.fileDown
 }
 
 // open returns the queues that aren't paused, and raises an event for each

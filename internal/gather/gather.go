@@ -6,9 +6,13 @@ package gather
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 )
+
+// errPanicked is what the others of a batch get whose flush has panicked.
+var errPanicked = errors.New("the call that went out together with others has panicked: its outcome is unknown")
 
 // Gather merges calls of Do. Create it with New.
 type Gather[T, R any] struct {
@@ -87,7 +91,8 @@ func (g *Gather[T, R]) await(c *call[T, R]) (lead bool) {
 }
 
 // lead flushes c together with whoever waits, then hands the lead to the
-// first of those that came meanwhile.
+// first of those that came meanwhile. Should flush panic, that goes through to
+// the caller of c, and nobody waits for ever.
 func (g *Gather[T, R]) lead(c *call[T, R]) {
 	g.mu.Lock()
 	n := min(g.max-1, len(g.waiting))
@@ -99,9 +104,21 @@ func (g *Gather[T, R]) lead(c *call[T, R]) {
 	for _, b := range g.batch {
 		g.items = append(g.items, b.item)
 	}
-	results, errs := g.flush(context.WithoutCancel(c.ctx), g.items)
+	var results []R
+	var errs []error
+	defer func() { g.finish(c, results, errs) }()
+	results, errs = g.flush(context.WithoutCancel(c.ctx), g.items)
+}
+
+// finish tells the callers of a batch their results, or that there are none,
+// and passes the lead on.
+func (g *Gather[T, R]) finish(c *call[T, R], results []R, errs []error) {
 	for i, b := range g.batch {
-		b.res, b.err = results[i], errs[i]
+		if errs == nil {
+			b.err = errPanicked
+		} else {
+			b.res, b.err = results[i], errs[i]
+		}
 		if b != c {
 			b.done <- false // from here on b is its caller's, who may use it again
 		}

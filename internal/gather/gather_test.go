@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,44 @@ func TestACallThatGivesUpBeforeItsFlushIsNotFlushed(t *testing.T) {
 		wg.Wait()
 		if len(flushed) != 1 {
 			t.Errorf("flushed %v, want only the first", flushed)
+		}
+	})
+}
+
+func TestAFlushThatPanicsLeavesNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gather.New(100, func(_ context.Context, items []int) ([]int, []error) {
+			time.Sleep(time.Second)
+			if len(items) == 2 {
+				panic("boom")
+			}
+			return items, make([]error, len(items))
+		})
+		var panicked, failed, done atomic.Int64
+		var wg sync.WaitGroup
+		do := func(n int) {
+			wg.Go(func() {
+				defer func() {
+					if recover() != nil {
+						panicked.Add(1)
+					}
+				}()
+				if _, err := g.Do(t.Context(), n); err != nil {
+					failed.Add(1)
+				} else {
+					done.Add(1)
+				}
+			})
+			synctest.Wait()
+		}
+		for n := range 3 { // the first alone, the others together
+			do(n)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		do(3)
+		wg.Wait()
+		if panicked.Load() != 1 || failed.Load() != 1 || done.Load() != 2 {
+			t.Errorf("%d panicked, %d failed, %d done; want 1, 1 and 2", panicked.Load(), failed.Load(), done.Load())
 		}
 	})
 }

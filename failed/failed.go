@@ -70,8 +70,10 @@ type Store interface {
 
 	// List returns up to max records (100 if max is less than 1), the newest
 	// first, and the cursor of the next page, "" when this was the last. The
-	// first page has cursor "". Memory is that of one page. Records of the page
-	// may be forgotten before the next is asked for; new ones are not seen.
+	// first page has cursor "". Memory is that of one page, which in a SQL store
+	// ends early rather than hold more than 4 MiB and more than one record.
+	// Records of the page may be forgotten before the next is asked for; new ones
+	// are not seen.
 	List(ctx context.Context, f Filter, cursor string, max int) (page []Record, next string, err error)
 
 	// Forget removes the records with these IDs, and returns how many there

@@ -166,13 +166,17 @@ func (s *SQL) List(ctx context.Context, f Filter, cursor string, max int) (page 
 		}
 		where = where.and(s.db.Dialect().Ident(s.columns.ID)+" < ?", last)
 	}
-	page, err = s.query(ctx, where, f, max+1) // one more tells whether there is a next page
+	fit, err := s.fitting(ctx, where, f, max)
+	if err != nil || fit.rows == 0 {
+		return nil, "", err
+	}
+	id := s.db.Dialect().Ident(s.columns.ID)
+	page, err = s.query(ctx, where.and(id+" <= ?", fit.first).and(id+" >= ?", fit.last), f, fit.rows)
 	if err != nil {
 		return nil, "", err
 	}
-	if len(page) > max {
-		page = page[:max]
-		next = strconv.FormatInt(page[max-1].Row, 10)
+	if fit.more {
+		next = strconv.FormatInt(fit.last, 10)
 	}
 	return page, next, nil
 }

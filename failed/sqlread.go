@@ -53,6 +53,51 @@ func (s *SQL) where(f Filter) condition {
 	return c
 }
 
+// pageBytes bounds the texts of a page.
+const pageBytes = 4 << 20
+
+// fit are the records of a page.
+type fit struct {
+	rows        int
+	first, last int64 // their highest and lowest number
+	more        bool  // there are others below
+}
+
+// fitting looks how many of the next records make a page, by their sizes: read
+// as they are, a page of large payloads would be as many times as large.
+func (s *SQL) fitting(ctx context.Context, where condition, f Filter, max int) (p fit, err error) {
+	d, id := s.db.Dialect(), s.db.Dialect().Ident(s.columns.ID)
+	size := "0"
+	if !f.WithoutPayload {
+		size += " + COALESCE(OCTET_LENGTH(" + d.Ident("payload") + "), 0)"
+	}
+	if !f.WithoutException {
+		size += " + COALESCE(OCTET_LENGTH(" + d.Ident("exception") + "), 0)"
+	}
+	rows, err := s.db.SQL().QueryContext(ctx, d.Rebind("SELECT "+id+", "+size+" FROM "+d.Ident(s.table)+
+		where.text()+" ORDER BY "+id+" DESC LIMIT "+strconv.Itoa(max+1)), where.args...) // one more tells whether there are others
+	if err != nil {
+		return p, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	total := int64(0)
+	for rows.Next() {
+		var row, bytes int64
+		if err := rows.Scan(&row, &bytes); err != nil {
+			return p, err
+		}
+		if total += bytes; p.rows == max || p.rows > 0 && total > pageBytes {
+			p.more = true
+			break
+		}
+		if p.rows++; p.rows == 1 {
+			p.first = row
+		}
+		p.last = row
+	}
+	return p, rows.Err()
+}
+
 // query reads records, the newest first.
 func (s *SQL) query(ctx context.Context, where condition, f Filter, max int) (found []Record, err error) {
 	d, c := s.db.Dialect(), s.columns

@@ -1,6 +1,7 @@
 package failed_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -60,6 +61,7 @@ func TestStore(t *testing.T) {
 				{"payloads come back byte for byte", keepsPayloads},
 				{"an unknown id is ErrNotFound", notFound},
 				{"pages run from the newest to the oldest", pages},
+				{"large records make small pages", largePages},
 				{"forgetting a page doesn't skip the next", forgetsPages},
 				{"a filter chooses", filters},
 				{"forget counts what was there", forgets},
@@ -244,6 +246,36 @@ func pages(t *testing.T, s failed.Store) {
 	}
 	if _, _, err := s.List(t.Context(), failed.Filter{}, "bad", 1); err == nil {
 		t.Error("a foreign cursor was taken")
+	}
+}
+
+func largePages(t *testing.T, s failed.Store) {
+	for n := range 6 {
+		r := record(n)
+		switch n {
+		case 1:
+			r.Payload = bytes.Repeat([]byte("x"), 6<<20) // more than a page, alone
+		case 3, 4, 5:
+			r.Payload = bytes.Repeat([]byte("x"), 3<<19)
+		}
+		mustLog(t, s, r)
+	}
+	var sizes []int
+	got, _ := walk(t, s, failed.Filter{}, 6, func(page []failed.Record) {
+		sizes = append(sizes, len(page))
+	})
+	if diff := cmp.Diff(uuids(5, 4, 3, 2, 1, 0), got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	want := []int{2, 2, 1, 1}
+	if _, isFile := s.(*failed.File); isFile {
+		want = []int{6} // it is read as a whole
+	}
+	if diff := cmp.Diff(want, sizes); diff != "" {
+		t.Errorf("records of the pages (-want +got):\n%s", diff)
+	}
+	if _, n := walk(t, s, failed.Filter{WithoutPayload: true}, 6, nil); n != 1 {
+		t.Errorf("%d pages without payloads", n)
 	}
 }
 

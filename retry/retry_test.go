@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/failed"
 	"github.com/spoolq/spool/memqueue"
+	"github.com/spoolq/spool/nullqueue"
 	"github.com/spoolq/spool/sqldb/schema"
 	"github.com/spoolq/spool/sqldb/sqlite"
 )
@@ -198,4 +201,63 @@ func TestAllGoesThroughEveryPage(t *testing.T) {
 	if err := All(ctx, m, store, failed.Filter{}, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("under a dead context: %v", err)
 	}
+}
+
+// TestManyLargeJobs: a thousand megabytes of failed jobs go back within the
+// memory of a few of them.
+func TestManyLargeJobs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: a gigabyte of failed jobs")
+	}
+	db, err := sqlite.Open(filepath.Join(t.TempDir(), "failed.db"), &sqlite.Options{Synchronous: sqlite.Off})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := spool.NewManager(nil)
+	m.Add(spool.ConnectionConfig{Name: "main", Open: func(context.Context) (driver.Conn, error) { return nullqueue.New(), nil }})
+	t.Cleanup(func() {
+		if err := errors.Join(m.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := schema.Create(t.Context(), db, schema.DefaultNames()); err != nil {
+		t.Fatal(err)
+	}
+	store := failed.NewSQL(db, nil)
+	const jobs, size, bound = 200, 5 << 20, 150 << 20
+	body := []byte(`{"job":"a","attempts":3,"data":"` + strings.Repeat("x", size) + `"}`)
+	for i := range jobs {
+		if _, err := store.Log(t.Context(), failed.Record{UUID: fmt.Sprint("u", i), Connection: "main", Queue: "q", Payload: body}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body = nil
+	debug.FreeOSMemory()
+	most, before := uint64(0), held()
+	pushed := 0
+	spool.Listen(m.Events(), func(_ context.Context, e spool.JobRetryRequested) {
+		if len(e.Body) > size {
+			most = max(most, held())
+		}
+	})
+	if err := All(t.Context(), m, store, failed.Filter{}, func(o Outcome) {
+		if o.Err == nil {
+			pushed++
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if pushed != jobs || left(t, store) != 0 {
+		t.Errorf("%d pushed, %d left, want %d and none", pushed, left(t, store), jobs)
+	}
+	if most == 0 || most > before+bound {
+		t.Errorf("it held %d MB, %d before; want at most %d more", most>>20, before>>20, bound>>20)
+	}
+}
+
+// held is what this process holds, in bytes.
+func held() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64() - s[1].Value.Uint64()
 }

@@ -138,7 +138,7 @@ func describe(conn *spool.Connection, queue string, entry driver.Entry) jobEntry
 	if !entry.Created.IsZero() {
 		j.Created = &entry.Created
 	}
-	if p, err := conn.Format.Decode(entry.Body); err == nil {
+	if p, _ := conn.Format.Decode(entry.Body); p != nil { // also of one that only PHP can run
 		j.UUID, j.Job = p.UUID, p.DisplayName
 		if j.Job == "" {
 			j.Job = p.Name

@@ -157,7 +157,7 @@ func thinkStock(stock *node, version string) *node {
 	src := Source{Kind: FromDefault, Name: "ThinkPHP " + version}
 	over := &node{}
 	for key, value := range map[string]string{
-		"app.timezone": "Asia/Shanghai", "cache.prefix": "", "database.redis.options.prefix": "", "database.redis.cache.database": "0",
+		"app.timezone": "Asia/Shanghai", "cache.prefix": "", "database.redis.options.prefix": "", "database.redis.cache.database": "0", "cache.stores.redis.lock_connection": "",
 		"database.default": "mysql", "database.connections.mysql.username": "root", "database.connections.mysql.charset": "utf8mb4",
 	} {
 		over.setKey(key, text(value, src))

@@ -272,7 +272,7 @@ func (p *pair) workGo(mux *spool.Mux, change func(*worker.Options)) worker.Resul
 // eventually waits until ready is true.
 func eventually(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ready(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !ready(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not after 20 s", what)
 		}

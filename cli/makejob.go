@@ -80,10 +80,39 @@ func (e *env) makeJob(name, folder string, force bool) error {
 		e.say("Wrote %s.", printable(path))
 	}
 	e.note("Next: register it before your worker starts: spool.Handle(mux, %s.Handle%s)", pkg, name)
-	if gomod, err := os.ReadFile(module); err == nil && !bytes.Contains(gomod, []byte(modulePath)) {
-		e.note("and let your module know Spool: go get %s", modulePath)
+	if gomod, err := os.ReadFile(module); err == nil {
+		if how := fetching(string(gomod)); how != "" {
+			e.note("and let your module know Spool: %s", how)
+		}
 	}
 	return nil
+}
+
+// fetching is the command that a module needs to import Spool, "" for none.
+func fetching(gomod string) string {
+	names := map[string]bool{} // "require path" and the like
+	verb := ""
+	for line := range strings.Lines(gomod) {
+		line, _, _ = strings.Cut(line, "//")
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 2 && words[1] == "(":
+			verb = words[0]
+		case len(words) == 1 && words[0] == ")":
+			verb = ""
+		case len(words) > 0 && verb != "":
+			names[verb+" "+strings.Trim(words[0], `"`)] = true
+		case len(words) > 1:
+			names[words[0]+" "+strings.Trim(words[1], `"`)] = true
+		}
+	}
+	switch {
+	case names["require "+modulePath] || names["module "+modulePath]:
+		return ""
+	case names["replace "+modulePath]:
+		return "go mod tidy" // go get would ask a proxy for what isn't there
+	}
+	return "go get " + modulePath
 }
 
 // modulePath is what an application imports.

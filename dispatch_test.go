@@ -239,3 +239,22 @@ func TestTheLongestTimeoutSurvivesTheWire(t *testing.T) {
 		t.Errorf("%v, %v", *p.Policy.Timeout, err)
 	}
 }
+
+func TestARetryMovesADeadlineThatHasPassed(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for body, want := range map[string]string{
+		`{"attempts":3,"retryUntil":0,"job":"x"}`:                           `{"attempts":0,"retryUntil":0,"job":"x"}`,
+		`{"retryUntil":null,"timeoutAt":null}`:                              `{"retryUntil":null,"timeoutAt":null}`,
+		`{"retryUntil":1000001}`:                                            `{"retryUntil":1000001}`,
+		`{"retryUntil":1000000}`:                                            `{"retryUntil":1086400}`,
+		`{"retryUntil":"900000"}`:                                           `{"retryUntil":1086400}`,
+		`{"createdAt":900000,"retryUntil":900060}`:                          `{"createdAt":900000,"retryUntil":1000060}`,
+		`{"timeoutAt":900060,"data":{"timeoutAt":1},"attempts":9}`:          `{"timeoutAt":1086400,"data":{"timeoutAt":1},"attempts":0}`,
+		`{"data":{"attempts":7,"retryUntil":1},"attempts":2,"tries":"two"}`: `{"data":{"attempts":7,"retryUntil":1},"attempts":0,"tries":"two"}`,
+	} {
+		got, err := spool.Native.Retry([]byte(body), now)
+		if err != nil || string(got) != want {
+			t.Errorf("%s\n got %s, %v\nwant %s", body, got, err, want)
+		}
+	}
+}

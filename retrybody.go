@@ -10,22 +10,24 @@ import (
 	"github.com/spoolq/spool/internal/phpjson"
 )
 
-// Retry implements [Format]. A retryUntil that has passed is moved to now plus
-// the span the job had at first; a payload that doesn't say when it was made
-// (Laravel before 12) gets the span's only other known bound, one day.
+// Retry implements [Format]. A retryUntil (before Laravel 8: timeoutAt) that has
+// passed is moved to now plus the span the job had at first; a payload that
+// doesn't say when it was made (Laravel before 12) gets the span's only other
+// known bound, one day.
 func (native) Retry(body []byte, now time.Time) ([]byte, error) {
+	type deadline struct {
+		edit
+		until int64
+	}
 	var edits []edit
-	var until, created int64
-	var untilAt int
-	var untilOld []byte
+	var deadlines []deadline
+	var created int64
 	err := phpjson.Fields(body, func(key string, at int, v []byte) error {
 		switch key {
 		case "attempts":
 			edits = append(edits, edit{at, v, "0"})
-		case "retryUntil":
-			if ok, _ := number(v, func(n int64) { until = n }); ok {
-				untilAt, untilOld = at, v
-			}
+		case "retryUntil", "timeoutAt":
+			_, _ = number(v, func(n int64) { deadlines = append(deadlines, deadline{edit{at: at, old: v}, n}) })
 		case "createdAt":
 			_, _ = number(v, func(n int64) { created = n })
 		}
@@ -34,12 +36,16 @@ func (native) Retry(body []byte, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
-	if untilOld != nil && until <= now.Unix() {
-		span := int64(24 * 60 * 60)
-		if created > 0 && until > created {
-			span = until - created
+	for _, d := range deadlines {
+		if d.until == 0 || d.until > now.Unix() { // none, or still to come
+			continue
 		}
-		edits = append(edits, edit{untilAt, untilOld, strconv.FormatInt(now.Unix()+span, 10)})
+		span := int64(24 * 60 * 60)
+		if created > 0 && d.until > created {
+			span = d.until - created
+		}
+		d.by = strconv.FormatInt(now.Unix()+span, 10)
+		edits = append(edits, d.edit)
 	}
 	return apply(body, edits), nil
 }

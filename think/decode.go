@@ -67,7 +67,7 @@ func (f *Format) Retry(body []byte, now time.Time) ([]byte, error) {
 		case "attempts":
 			edits = append(edits, edit{at, at + len(v), f.first()})
 		case "timeoutAt", "retryUntil":
-			if n, err := strconv.ParseInt(string(v), 10, 64); err == nil && n <= now.Unix() {
+			if n, err := strconv.ParseInt(string(v), 10, 64); err == nil && n != 0 && n <= now.Unix() {
 				edits = append(edits, edit{at, at + len(v), strconv.FormatInt(now.Add(renewal).Unix(), 10)})
 			}
 		}

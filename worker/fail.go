@@ -15,7 +15,7 @@ import (
 // its callback and the event tell. A listener may keep it instead.
 func (w *Worker) fail(ctx context.Context, t *task, cause error, stack []byte, runtime time.Duration) {
 	if delay, kept := w.keeps(ctx, t, cause); kept {
-		if w.settle(ctx, t, release, delay, runtime) {
+		if w.settle(ctx, t, release, delay, runtime) == nil {
 			w.processed.Add(1)
 			spool.Emit(ctx, w.conn.Events(), spool.JobReleased{Job: t.job, Delay: delay, Err: cause})
 		}
@@ -100,7 +100,7 @@ const unrecordedDelay = 30 * time.Second
 func (w *Worker) unrecorded(ctx context.Context, t *task, err error, runtime time.Duration) {
 	w.o.Logger.Error("a failed job could not be recorded: it was released", "job", t.job.DisplayName(), "uuid", t.job.UUID,
 		"queue", t.res.Queue, "delay", unrecordedDelay, "error", err)
-	if w.settle(ctx, t, release, unrecordedDelay, runtime) {
+	if w.settle(ctx, t, release, unrecordedDelay, runtime) == nil {
 		spool.Emit(ctx, w.conn.Events(), spool.JobReleased{Job: t.job, Delay: unrecordedDelay, Err: err})
 	}
 }
@@ -134,10 +134,10 @@ func (w *Worker) quarantine(ctx context.Context, t *task) {
 	_, err := w.drv.Push(pctx, t.res.Queue+":poison", []driver.Message{{Body: t.res.Body}})
 	if err != nil {
 		w.o.Logger.Error("what is no job could not be set aside: it was put back", "queue", t.res.Queue, "error", err)
-		w.settle(ctx, t, giveBack, unrecordedDelay, 0)
+		_ = w.settle(ctx, t, giveBack, unrecordedDelay, 0) // or it comes back by itself
 		return
 	}
-	if w.settle(ctx, t, remove, 0, 0) {
+	if w.settle(ctx, t, remove, 0, 0) == nil {
 		w.processed.Add(1)
 		w.failed.Add(1)
 	}

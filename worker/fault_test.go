@@ -279,8 +279,6 @@ func TestAJobWhoseLeaseIsOverBeforeItBeginsDoesNotBegin(t *testing.T) {
 			}
 			return rs, nil
 		}
-		// What listens to the reservation takes a moment, in which the clock looks.
-		spool.Listen(r.conn.Events(), func(context.Context, spool.JobPopped) { time.Sleep(time.Millisecond) })
 		r.handle(func(ctx context.Context, j *spool.Job) error {
 			if ctx.Err() != nil || j.Attempt != 1 {
 				t.Errorf("ran with a context that %v, attempt %d", context.Cause(ctx), j.Attempt)

@@ -50,15 +50,21 @@ func (k *keeper) hold(t *task, since time.Time) {
 	k.wakeBy(k.due(t))
 }
 
-// running starts the clock of a handler with a timeout.
-func (k *keeper) running(t *task, timeout time.Duration) {
-	if timeout <= 0 {
-		return
-	}
+// running starts the clock of a handler with a timeout, if there is one. It
+// returns false if the handler must not begin: its lease can't be trusted any
+// more, even if the clock has not looked yet.
+func (k *keeper) running(t *task, timeout time.Duration) bool {
+	now := time.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	t.dueAt = time.Now().Add(timeout)
-	k.wakeBy(t.dueAt)
+	if !k.trusted(t, now) {
+		return false
+	}
+	if timeout > 0 {
+		t.dueAt = now.Add(timeout)
+		k.wakeBy(t.dueAt)
+	}
+	return true
 }
 
 // ended stops the clock of a handler that has returned; its lease is still kept.

@@ -175,5 +175,10 @@ func (k *keeper) confirm(ctx context.Context, t *task) error {
 func (k *keeper) trusts(t *task) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.lease == 0 || !t.guardAt.IsZero() && time.Now().Before(t.guardAt)
+	return k.trusted(t, time.Now())
+}
+
+// trusted is trusts for a caller that holds the lock.
+func (k *keeper) trusted(t *task, now time.Time) bool {
+	return k.lease == 0 || !t.guardAt.IsZero() && now.Before(t.guardAt)
 }

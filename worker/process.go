@@ -110,17 +110,17 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 
 // run runs the handler and judges how it ended.
 func (w *Worker) run(life context.Context, t *task) (left bool) {
-	if cause := t.ended(); cause != nil { // before it began
+	timeout := *t.policy.Timeout
+	trusted, cause := w.keep.running(t, timeout), t.ended()
+	if !trusted || cause != nil { // before it began
 		t.returned()
 		w.keep.ended(t)
-		w.conclude(life, t, verdict{action: giveBack, err: cause}, nil, 0)
+		w.conclude(life, t, verdict{action: giveBack, err: or(cause, ErrLeaseLost)}, nil, 0)
 		return false
 	}
-	timeout := *t.policy.Timeout
 	t.ctx.task, t.ctx.life = t, life
 	if timeout > 0 {
 		t.ctx.deadline = t.started.Add(timeout)
-		w.keep.running(t, timeout)
 	}
 	stack, err := call(&t.ctx, t)
 	return w.judge(life, t, stack, err)
@@ -200,7 +200,7 @@ func (w *Worker) conclude(ctx context.Context, t *task, v verdict, stack []byte,
 		w.fail(ctx, t, v.err, stack, runtime)
 		return
 	}
-	if !w.settle(ctx, t, v.action, v.delay, runtime) {
+	if w.settle(ctx, t, v.action, v.delay, runtime) != nil {
 		return
 	}
 	events := w.conn.Events()

@@ -21,14 +21,15 @@ const (
 // record writes the failed job's record and removes the job, in an order in
 // which a crash can't lose it: the lease is confirmed, the record inserted
 // (idempotent on the uuid), the job removed; in one transaction where both are
-// in one database. It returns false if the job was lost, and an error if it
-// could not be recorded: then it is where it was.
+// in one database. It returns false if the job was lost, or its removal could
+// not be confirmed, and an error if it could not be recorded: then it is where
+// it was.
 //
 // A crash between record and removal leaves both; the job runs again, and its
 // next failure replaces the record.
 func (w *Worker) record(ctx context.Context, t *task, exception string, runtime time.Duration) (bool, error) {
 	if w.o.Failed == nil {
-		return w.settle(ctx, t, remove, 0, runtime), nil
+		return w.settle(ctx, t, remove, 0, runtime) == nil, nil
 	}
 	rec := failed.Record{
 		UUID: or(t.job.UUID, spool.NewUUID()), Connection: w.conn.Name, Queue: t.res.Queue,
@@ -72,11 +73,11 @@ func (w *Worker) recordOnce(ctx context.Context, t *task, rec failed.Record, aga
 		return false, err
 	}
 	trusted := w.keep.trusts(t)
-	if w.settle(ctx, t, remove, 0, runtime) {
-		return true, nil
+	err = w.settle(ctx, t, remove, 0, runtime)
+	if errors.Is(err, driver.ErrLost) {
+		w.unrecord(ctx, id, rec, trusted)
 	}
-	w.unrecord(ctx, id, rec, trusted)
-	return false, nil
+	return err == nil, nil
 }
 
 // recordAndDelete does both in one transaction, or returns ErrUnsupported.

@@ -116,3 +116,21 @@ func TestARecordOfTheNextHolderStays(t *testing.T) {
 		}
 	})
 }
+
+// A worker that has to stop before it knows whether the job is removed keeps the
+// record: it may be all there is.
+func TestARecordStaysWhenTheRemovalIsNotConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		f := onFaulty(t, r)
+		f.settle = func(string) (bool, error) { return true, errServer }
+		r.opts.Grace = time.Second
+		r.handle(func(context.Context, *spool.Job) error { return errors.New("boom") })
+		r.push(t)
+		r.work(t, time.Second)
+		synctest.Wait()
+		if n := len(r.records(t)); n != 1 || r.size(t, "").Total() != 0 {
+			t.Errorf("%d records, %+v in the queue", n, r.size(t, ""))
+		}
+	})
+}

@@ -73,9 +73,10 @@ func (w *Worker) giveBack(ctx context.Context, rs []driver.Reservation, delay ti
 
 // settle stores the end of a job and stops watching it. It tries until the
 // store has confirmed, because the work is done and only its record is
-// missing; meanwhile the lease is kept. It returns false if the job turned out
-// to be lost or its end could not be stored.
-func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Duration, runtime time.Duration) bool {
+// missing; meanwhile the lease is kept. The error is driver.ErrLost if the job
+// turned out to be lost: then nothing was written. Any other means that the
+// worker had to give up before it knew: the end may be stored all the same.
+func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Duration, runtime time.Duration) error {
 	unknown := false
 	for n := 1; ; n++ {
 		_, err := w.ends.Do(ctx, end{res: t.res, action: a, delay: delay})
@@ -83,10 +84,10 @@ func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Durat
 		case err == nil, unknown && errors.Is(err, driver.ErrLost):
 			// Lost after an attempt with unknown outcome: that attempt did it.
 			w.keep.drop(t)
-			return true
+			return nil
 		case errors.Is(err, driver.ErrLost):
 			w.lost(ctx, t, runtime)
-			return false
+			return err
 		}
 		if most, ok := longest(err, delay); ok {
 			w.o.Logger.Warn("the store holds no job back that long: it comes sooner", "job", t.job.DisplayName(), "uuid", t.job.UUID,
@@ -102,7 +103,7 @@ func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Durat
 		// next delivery may look exactly like this one.
 		if a == giveBack || errors.Is(err, driver.ErrClosed) || !w.pause(ctx, retryDelay(n)) {
 			w.keep.drop(t)
-			return false
+			return err
 		}
 		unknown = true
 	}
@@ -197,7 +198,7 @@ func (w *Worker) unhandled(ctx context.Context, t *task, why error) {
 		w.o.Logger.Warn("this job can't be run here: it was put back for another worker",
 			"name", t.job.Name, "uuid", t.job.UUID, "queue", t.res.Queue, "delay", delay, "reason", why)
 	}
-	if w.settle(ctx, t, giveBack, delay, 0) {
+	if w.settle(ctx, t, giveBack, delay, 0) == nil {
 		spool.Emit(ctx, w.conn.Events(), spool.JobUnhandled{Job: t.job, Delay: delay, Err: why})
 	}
 }

@@ -155,9 +155,10 @@ func (c *completer) redis(name string, user *node) *node {
 			default:
 				c.fail(n.child("url"), "database.redis."+name+".url", "has the scheme %q: write redis://, rediss:// or unix://", d.text)
 			}
-			if d.text == "unix" && parts.child("database") != nil {
-				parts.put("unix_socket", &node{kind: scalar, text: "/" + parts.value("database"), derived: true, src: d.src})
-				parts.remove("database")
+		}
+		for _, k := range []string{"username", "password"} {
+			if parts.value(k) == "null" { // Laravel's word for none
+				parts.remove(k)
 			}
 		}
 		n = n.merge(parts)

@@ -53,7 +53,11 @@ func urlParts(s string) (parts map[string]string, wrong string) {
 	}
 	set("host", u.Hostname())
 	set("port", u.Port())
-	set("database", strings.TrimPrefix(u.Path, "/"))
+	if parts["driver"] == "unix" {
+		set("unix_socket", u.Path) // its database is in the query
+	} else {
+		set("database", strings.TrimPrefix(u.Path, "/"))
+	}
 	if u.User != nil {
 		set("username", u.User.Username())
 		p, _ := u.User.Password()

@@ -1,5 +1,4 @@
-// Command quickstart is an application that queues work, and works it: see
-// README.md beside it.
+// Command quickstart queues work, and works it: see README.md beside it.
 package main
 
 import (
@@ -22,9 +21,7 @@ type SendWelcome struct {
 }
 
 // SendReminder mails a user who has not come back.
-type SendReminder struct {
-	Email string `json:"email"`
-}
+type SendReminder SendWelcome
 
 func sendWelcome(ctx context.Context, job SendWelcome) error {
 	if !strings.Contains(job.Email, "@") {
@@ -39,18 +36,6 @@ func sendReminder(ctx context.Context, job SendReminder) error {
 	return nil
 }
 
-func signUp(ctx context.Context, email string) error {
-	set, err := connect.Load(&connect.Options{Mux: handlers()}) // the settings of the commands
-	if err != nil {
-		return err
-	}
-	defer set.Close() //nolint:errcheck // everything is stored by then
-	if _, err = spool.Dispatch(ctx, set.Client, SendWelcome{email}); err == nil {
-		_, err = spool.Dispatch(ctx, set.Client, SendReminder{email}, spool.OnQueue("later"), spool.Delay(2*time.Second))
-	}
-	return set.Explain(err)
-}
-
 func handlers() *spool.Mux {
 	mux := spool.NewMux()
 	spool.Handle(mux, sendWelcome, spool.Tries(3), spool.Backoff(time.Second, 5*time.Second))
@@ -59,11 +44,17 @@ func handlers() *spool.Mux {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == "signup" {
-		if err := signUp(context.Background(), os.Args[2]); err != nil {
-			log.Fatal(err)
-		}
-		return
+	if len(os.Args) != 3 || os.Args[1] != "signup" {
+		cli.Main(handlers())
 	}
-	cli.Main(handlers())
+	set, err := connect.Load(&connect.Options{Mux: handlers()}) // the settings of the commands
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err = spool.Dispatch(context.Background(), set.Client, SendWelcome{os.Args[2]}); err == nil {
+		_, err = spool.Dispatch(context.Background(), set.Client, SendReminder{os.Args[2]}, spool.OnQueue("later"), spool.Delay(2*time.Second))
+	}
+	if err := errors.Join(set.Explain(err), set.Close()); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -78,6 +78,7 @@ func (w *Worker) forget(ctx context.Context, t *task) {
 	w.kept.forget(t.identity())
 	w.thrown.forget(t.identity())
 	w.unknown.forget(or(t.job.UUID, t.job.Name))
+	w.handed.forget(t.job.UUID)
 	if w.o.Signals == nil {
 		return
 	}

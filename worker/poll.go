@@ -163,6 +163,13 @@ func (b *bounces) add(key string) int {
 	return b.n[key]
 }
 
+// met returns how often key was met.
+func (b *bounces) met(key string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n[key]
+}
+
 func (b *bounces) forget(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

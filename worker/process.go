@@ -78,6 +78,7 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 	if p != nil {
 		t.job.UUID, t.job.Name = p.UUID, p.Name
 		t.job.ID = or(t.job.ID, p.ID)
+		t.job.Attempt = w.attempt(life, t.res.Attempts, t.job)
 	}
 	if err != nil {
 		t.returned()

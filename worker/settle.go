@@ -77,6 +77,9 @@ func (w *Worker) giveBack(ctx context.Context, rs []driver.Reservation, delay ti
 // turned out to be lost: then nothing was written. Any other means that the
 // worker had to give up before it knew: the end may be stored all the same.
 func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Duration, runtime time.Duration) error {
+	if a == giveBack {
+		w.countReturn(ctx, t)
+	}
 	unknown := false
 	for n := 1; ; n++ {
 		_, err := w.ends.Do(ctx, end{res: t.res, action: a, delay: delay})

@@ -47,6 +47,7 @@ type Worker struct {
 	paused    atomic.Bool
 	wasDown   bool // maintenance mode, as the loop has told; the loop's own
 	unknown   bounces
+	handed    bounces // back, where the backend can't undo a delivery
 	kept      bounces
 	thrown    bounces // exceptions by job, where no cache counts them
 	unstored  throttle

@@ -161,6 +161,11 @@ func (e *env) checkConnection(ctx context.Context, name string, tell func(findin
 	if err == nil {
 		advice, err = conn.Advise(ctx)
 	}
+	if err == nil && e.configured(name) {
+		var some []string
+		some, err = e.set.CheckQueues(ctx, name, e.set.Config.Worker.Queue...)
+		advice = append(advice, some...)
+	}
 	if err != nil {
 		tell(finding{Level: string(config.Refuse), About: about, Message: e.explain(err).Error()})
 		return

@@ -66,6 +66,9 @@ func TestThinkQueueCommands(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), `INSERT INTO jobs (queue, payload, attempts, reserved, available_at, created_at) VALUES ('default', '{"job":"J","maxTries":null,"timeout":null,"data":1}', 0, 0, 1, 1)`); err != nil {
 		t.Fatal(err)
 	}
+	if code, out, _ := run(t.Context(), app(), dir, "check"); code != 1 || !strings.Contains(out, "holds jobs of think-queue 3") {
+		t.Errorf("check: code %d\n%s", code, out)
+	}
 	if code, _, stderr := run(t.Context(), app(), dir, "queue:work", "--once"); code == 0 || !strings.Contains(stderr, "holds jobs of think-queue 3") {
 		t.Errorf("another version's jobs: code %d\n%s", code, stderr)
 	}

@@ -47,6 +47,19 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestStoreOnCluster(t *testing.T) {
+	t.Parallel()
+	cluster := testserver.NewRedisCluster(t)
+	cachetest.Run(t, func(t *testing.T) cachetest.Subject {
+		client, err := redisdb.Open(t.Context(), redisdb.Options{Cluster: cluster.Addrs()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		return rediscache.New(client, &rediscache.Options{Prefix: "cache_" + rand.Text() + ":"})
+	})
+}
+
 func TestStoreWithLocksElsewhere(t *testing.T) {
 	server := testserver.NewRedis(t)
 	values, locks := open(t, server.Addr, 1), open(t, server.Addr, 0)

@@ -15,7 +15,7 @@ import (
 // clearCommand is queue:clear.
 func clearCommand(e *env) *cobra.Command {
 	var queues []string
-	var force bool
+	var force, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "queue:clear [connection]",
 		Short: "Delete all jobs of a queue",
@@ -24,16 +24,24 @@ where app.env is production; without a terminal it then needs --force.`,
 		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return e.clear(cmd.Context(), first(args), queues, force)
+			return e.clear(cmd.Context(), first(args), queues, force, asJSON)
 		},
 	}
 	cmd.Flags().StringSliceVar(&queues, "queue", nil, "the `QUEUES` (default: the connection's own)")
 	cmd.Flags().BoolVar(&force, "force", false, "don't ask")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each queue")
 	e.completeQueues(cmd)
 	return cmd
 }
 
-func (e *env) clear(ctx context.Context, name string, queues []string, force bool) error {
+// cleared is a line of clear --json.
+type cleared struct {
+	Connection string `json:"connection"`
+	Queue      string `json:"queue"`
+	Deleted    int64  `json:"deleted"`
+}
+
+func (e *env) clear(ctx context.Context, name string, queues []string, force, asJSON bool) error {
 	conn, err := e.connection(ctx, name)
 	if err != nil {
 		return err
@@ -54,6 +62,12 @@ func (e *env) clear(ctx context.Context, name string, queues []string, force boo
 		n, err := conn.Clear(ctx, q)
 		if err != nil {
 			return cannot(err, conn, "be cleared")
+		}
+		if asJSON {
+			if err := e.object(cleared{conn.Name, q, n}); err != nil {
+				return err
+			}
+			continue
 		}
 		e.say("Cleared %s from the [%s] queue", count(n, "job"), printable(q))
 	}

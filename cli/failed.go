@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +32,9 @@ func failedCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue:failed",
 		Short: "List the failed jobs, newest first",
-		Args:  arguments(0, 0, ""),
+		Long: `List the failed jobs, newest first. -v adds the number of the row, which retry
+--range chooses by, and the first line of the exception. Payloads are not shown.`,
+		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			store, err := e.failedStore(cmd.Context())
 			if err != nil {
@@ -120,7 +121,8 @@ func (e *env) className(r failed.Record) string {
 
 // forgetCommand is queue:forget.
 func forgetCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "queue:forget ID...",
 		Short: "Delete failed jobs",
 		Args:  arguments(1, -1, "the ids of failed jobs, which queue:failed lists"),
@@ -135,28 +137,46 @@ func forgetCommand(e *env) *cobra.Command {
 					return err
 				}
 				if n == 0 {
-					e.complain(fmt.Errorf("no failed job has the id %q; queue:failed lists them", id))
 					e.code = exitError
-					continue
 				}
-				e.say("Failed job %s deleted.", printable(id))
+				switch {
+				case asJSON:
+					err = e.object(forgotten{id, n > 0})
+				case n == 0:
+					e.complain(fmt.Errorf("no failed job has the id %q; queue:failed lists them", id))
+				default:
+					e.say("Failed job %s deleted.", printable(id))
+				}
+				if err != nil {
+					return err
+				}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each job")
+	return cmd
+}
+
+// forgotten is a line of forget --json.
+type forgotten struct {
+	ID      string `json:"id"`
+	Deleted bool   `json:"deleted"`
 }
 
 // flushCommand is queue:flush.
 func flushCommand(e *env) *cobra.Command {
 	var hours int
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "queue:flush",
 		Short: "Delete all failed jobs",
 		Args:  arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return e.flush(cmd, hours, "Failed jobs deleted: %d.")
+			return e.flush(cmd, hours, asJSON, "Failed jobs deleted: %d.")
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	cmd.Flags().IntVar(&hours, "hours", 0, "only those that failed so many `HOURS` ago, or earlier")
 	return cmd
 }
@@ -164,6 +184,7 @@ func flushCommand(e *env) *cobra.Command {
 // pruneFailedCommand is queue:prune-failed.
 func pruneFailedCommand(e *env) *cobra.Command {
 	var hours int
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "queue:prune-failed",
 		Short: "Delete old failed jobs",
@@ -172,14 +193,15 @@ func pruneFailedCommand(e *env) *cobra.Command {
 			if hours < 1 {
 				return usagef("--hours must be 1 or more; queue:flush deletes all")
 			}
-			return e.flush(cmd, hours, "%d entries deleted.")
+			return e.flush(cmd, hours, asJSON, "%d entries deleted.")
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	cmd.Flags().IntVar(&hours, "hours", 24, "those that failed so many `HOURS` ago, or earlier")
 	return cmd
 }
 
-func (e *env) flush(cmd *cobra.Command, hours int, report string) error {
+func (e *env) flush(cmd *cobra.Command, hours int, asJSON bool, report string) error {
 	if hours < 0 {
 		return usagef("--hours must not be negative")
 	}
@@ -195,6 +217,11 @@ func (e *env) flush(cmd *cobra.Command, hours int, report string) error {
 	if err != nil {
 		return fmt.Errorf("after %d were deleted: %w", n, err)
 	}
-	e.say(strings.TrimSpace(report), n)
+	if asJSON {
+		return e.object(struct {
+			Deleted int64 `json:"deleted"`
+		}{n})
+	}
+	e.say(report, n)
 	return nil
 }

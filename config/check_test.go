@@ -18,7 +18,7 @@ func TestCheck(t *testing.T) {
 		{"sync elsewhere", "laravel: 10\napp: {env: local}", nil, nil},
 		{"the null connection", laravel, []string{"null"}, []string{"warn: queue.connections.null.driver: null drops"}},
 		{"memory in production", "", []string{"memory"}, []string{"warn: queue.connections.memory.driver: memory keeps"}},
-		{"unknown connection", laravel, []string{"reds"}, []string{`refuse: queue.default: there is no connection "reds"; did you mean redis?`}},
+		{"a connection of the application's own", laravel, []string{"mine"}, nil},
 		{"retry_after null", laravel + "queue: {connections: {database: {retry_after: null}}}", nil, []string{"warn: queue.connections.database.retry_after: null: jobs of a worker that died"}},
 		{"retry_after 0", laravel + "queue: {connections: {database: {retry_after: 0}}}", nil, []string{"refuse: queue.connections.database.retry_after: 0 s is too short"}},
 		{"retry_after 2.9", laravel + "queue: {connections: {database: {retry_after: 2.9}}}", nil, []string{"refuse: queue.connections.database.retry_after: 2.9 s is too short"}},

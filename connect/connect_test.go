@@ -73,7 +73,18 @@ database:
 	if got := tables("second"); got != "second:app_jobs"+beside {
 		t.Errorf("tables of a database as a connection: %s", got)
 	}
-	if names := s.Manager.Names(); !slices.Contains(names, "second") || !slices.Contains(names, "orders") {
+	s = set(t, "queue: {default: both, connections: {both: {driver: failover, connections: [redis, database]}}}")
+	if got := strings.Join(s.Used(), " "); got != "both redis database" {
+		t.Errorf("used with a failover: %s", got)
+	}
+	if got := tables("both"); !strings.HasPrefix(got, "sqlite:jobs ") || tables() != got {
+		t.Errorf("tables of a failover: %s", got)
+	}
+	s = set(t, "queue: {default: redis, degrade: database}")
+	if got := strings.Join(s.Used(), " "); got != "redis database" {
+		t.Errorf("used on the way down: %s", got)
+	}
+	if names := set(t, "queue: {connections: {orders: {driver: memory}}, default: orders}\ndatabase: {connections: {second: {driver: sqlite, database: x.db}}}").Manager.Names(); !slices.Contains(names, "second") || !slices.Contains(names, "orders") {
 		t.Errorf("connections: %v", names)
 	}
 }

@@ -22,16 +22,40 @@ func (t Table) Name() string {
 }
 
 // Used returns the names of the queue connections that the settings are about:
-// the default one first, then those that somebody has configured, sorted. The
-// others are there because a stock configuration lists them.
+// the default one first, then those that somebody has configured, sorted, each
+// followed by those that it fails over to. The others are there because a stock
+// configuration lists them.
 func (s *Set) Used() []string {
 	names := []string{s.Config.Default}
+	if d := s.Config.Degrade; d != "" {
+		names = append(names, d)
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Config.Connections)) {
-		if s.Config.Source("queue.connections."+name+".driver").Kind != config.FromDefault && name != s.Config.Default {
+		if s.Config.Source("queue.connections."+name+".driver").Kind != config.FromDefault {
 			names = append(names, name)
 		}
 	}
-	return names
+	return s.andBehind(names)
+}
+
+// andBehind puts behind each failover the connections that it chooses from,
+// each name once.
+func (s *Set) andBehind(names []string) []string {
+	var all []string
+	add := func(name string) {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	for _, name := range names {
+		add(name)
+		if c, err := s.Config.Connection(name); err == nil {
+			for _, behind := range c.Connections {
+				add(behind)
+			}
+		}
+	}
+	return all
 }
 
 // Tables lists the tables that the settings keep in databases: those of jobs
@@ -54,7 +78,7 @@ func (s *Set) Tables(connections ...string) []Table {
 			tables = append(tables, t)
 		}
 	}
-	for _, name := range connections {
+	for _, name := range s.andBehind(connections) {
 		if c, err := s.Config.Connection(name); err == nil && c.Driver == "database" && !thinks(c) {
 			add(c.Connection, c.Table, func(n *schema.Names) *string { return &n.Jobs })
 		}

@@ -61,6 +61,9 @@ func TestEmbedded(t *testing.T) {
 	if _, out, _ := run(t.Context(), app(), dir, "work", "--help"); !strings.Contains(out, "shop queue:work [connection]") {
 		t.Errorf("help calls the program otherwise:\n%s", out)
 	}
+	if code, _, errs := run(t.Context(), app(), dir, "work"); code != 1 || !strings.HasPrefix(errs, "shop: ") || !strings.Contains(errs, "`shop migrate`") {
+		t.Errorf("a missing table: %d %q", code, errs)
+	}
 	if code, _, errs := run(t.Context(), app(), dir, "migrate"); code != 0 {
 		t.Fatalf("migrate: %d %s", code, errs)
 	}

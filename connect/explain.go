@@ -25,9 +25,9 @@ func (s *Set) Explain(err error) error {
 	}
 	switch refused(err) {
 	case badLogin:
-		return fmt.Errorf("%w; check username and password: spool config database.connections shows where they come from", err)
+		return fmt.Errorf("%w; check username and password: `spool config database.connections` shows where they come from", err)
 	case badDatabase:
-		return fmt.Errorf("%w; create that database, or name another one: spool config database.connections shows where its name comes from", err)
+		return fmt.Errorf("%w; create that database, or name another one: `spool config database.connections` shows where its name comes from", err)
 	case noServer:
 		return fmt.Errorf("%w; is the server running, are host and port right? spool config database.connections shows where they come from", err)
 	}

@@ -40,14 +40,16 @@ func newKeeper(conn driver.Conn, log *slog.Logger, grace time.Duration) *keeper 
 	return k
 }
 
-// hold starts watching a task reserved by a call that began at since.
-func (k *keeper) hold(t *task, since time.Time) {
+// hold starts watching tasks reserved by a call that began at since.
+func (k *keeper) hold(ts []*task, since time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	t.slot = len(k.tasks)
-	k.tasks = append(k.tasks, t)
-	k.leased(t, since)
-	k.wakeBy(k.due(t))
+	for _, t := range ts {
+		t.slot = len(k.tasks)
+		k.tasks = append(k.tasks, t)
+		k.leased(t, since)
+		k.wakeBy(k.due(t))
+	}
 }
 
 // running starts the clock of a handler with a timeout, if there is one. It
@@ -74,19 +76,21 @@ func (k *keeper) ended(t *task) {
 	t.dueAt, t.stuckAt = time.Time{}, time.Time{}
 }
 
-// drop stops watching a task whose end is stored, or that is lost.
-func (k *keeper) drop(t *task) {
+// drop stops watching tasks whose end is stored, or that are lost.
+func (k *keeper) drop(ts ...*task) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if t.slot < 0 {
-		return
+	for _, t := range ts {
+		if t.slot < 0 {
+			continue
+		}
+		last := len(k.tasks) - 1
+		k.tasks[t.slot] = k.tasks[last]
+		k.tasks[t.slot].slot = t.slot
+		k.tasks[last] = nil
+		k.tasks = k.tasks[:last]
+		t.slot = -1
 	}
-	last := len(k.tasks) - 1
-	k.tasks[t.slot] = k.tasks[last]
-	k.tasks[t.slot].slot = t.slot
-	k.tasks[last] = nil
-	k.tasks = k.tasks[:last]
-	t.slot = -1
 }
 
 // held returns the tasks in hand.

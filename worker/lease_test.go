@@ -35,7 +35,7 @@ func TestTheKeepersTimesAreMonotonic(t *testing.T) {
 	mem := memqueue.New(nil)
 	k := newKeeper(mem, slog.New(slog.NewTextHandler(io.Discard, nil)), time.Second)
 	tk := &task{}
-	k.hold(tk, time.Now())
+	k.hold([]*task{tk}, time.Now())
 	k.running(tk, time.Minute)
 	check := func(name string, at time.Time) {
 		t.Helper()

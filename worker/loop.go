@@ -144,9 +144,7 @@ func (w *Worker) reserve(ctx context.Context, queues []string, n int) (int, erro
 	for _, q := range queues {
 		since := time.Now()
 		rs, err := w.drv.Reserve(ctx, q, n-got)
-		for i := range rs {
-			w.start(&task{res: rs[i], slot: -1}, since)
-		}
+		w.start(rs, since)
 		got += len(rs)
 		if err != nil {
 			errs = append(errs, &spool.Error{Op: "reserve", Connection: w.conn.Name, Queue: q, Err: err})
@@ -158,12 +156,19 @@ func (w *Worker) reserve(ctx context.Context, queues []string, n int) (int, erro
 	return got, errors.Join(errs...)
 }
 
-// start hands a reserved job to a free slot.
-func (w *Worker) start(t *task, since time.Time) {
-	w.free.Add(-1)
-	w.started.Add(1)
-	w.keep.hold(t, since)
-	w.tasks <- t
+// start hands reserved jobs to free slots.
+func (w *Worker) start(rs []driver.Reservation, since time.Time) {
+	if len(rs) == 0 {
+		return
+	}
+	ts := make([]*task, len(rs))
+	for i := range rs {
+		ts[i] = &task{res: rs[i], slot: -1}
+	}
+	w.free.Add(-int64(len(ts)))
+	w.started.Add(int64(len(ts)))
+	w.keep.hold(ts, since)
+	w.line.add(ts)
 }
 
 // sleep waits for d, for wake (nil: never), for the end of ctx, or for the end

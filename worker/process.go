@@ -18,13 +18,16 @@ func (w *Worker) work(life context.Context) {
 			go w.exited(life, t)
 		}
 	}()
-	for t = range w.tasks {
-		left := w.process(life, t)
+	own := make(chan struct{}, 1)
+	for t = w.line.take(own); t != nil; t = w.line.take(own) {
+		left, later := w.process(life, t), t.later
 		t = nil
 		if left {
 			return // it has no place in runners any more
 		}
-		w.rest()
+		if !later {
+			w.rest()
+		}
 	}
 	w.runners.Done()
 }
@@ -37,21 +40,23 @@ func (w *Worker) rest() {
 		case <-w.ended:
 		}
 	}
-	w.free.Add(1)
-	w.wake()
+	w.vacate(1)
 }
 
 // exited takes over from a runner whose goroutine was ended by the job's
 // handler, or by a listener: the job's slot, and its place in runners.
 func (w *Worker) exited(life context.Context, t *task) {
-	if t.lives() {
+	switch {
+	case t.lives():
 		if left := w.judge(life, t, nil, ErrExited); left {
 			return
 		}
-	} else {
+	case !t.later:
 		w.keep.drop(t) // whoever listened to its end; what isn't stored comes back
 	}
-	w.rest()
+	if !t.later {
+		w.rest()
+	}
 	w.work(life)
 }
 
@@ -156,7 +161,12 @@ func (w *Worker) judge(life context.Context, t *task, stack []byte, err error) (
 		}
 		spool.Emit(life, w.conn.Events(), spool.JobExceptionOccurred{Job: t.job, Err: e.err, Stack: stack, Runtime: runtime})
 	}
-	w.conclude(life, t, decide(t.policy, t.job.Attempt, time.Now(), e), stack, runtime)
+	v := decide(t.policy, t.job.Attempt, time.Now(), e)
+	if v.action == remove && !left && w.o.Rest == 0 {
+		w.remove(life, t, runtime)
+		return false
+	}
+	w.conclude(life, t, v, stack, runtime)
 	return left
 }
 

@@ -80,9 +80,17 @@ func (w *Worker) settle(ctx context.Context, t *task, a action, delay time.Durat
 	if a == giveBack {
 		w.countReturn(ctx, t)
 	}
+	_, err := w.ends.Do(ctx, end{res: t.res, action: a, delay: delay})
+	return w.settled(ctx, t, a, delay, runtime, err)
+}
+
+// settled goes on from the outcome of the first try to settle.
+func (w *Worker) settled(ctx context.Context, t *task, a action, delay time.Duration, runtime time.Duration, err error) error {
 	unknown := false
 	for n := 1; ; n++ {
-		_, err := w.ends.Do(ctx, end{res: t.res, action: a, delay: delay})
+		if n > 1 {
+			_, err = w.ends.Do(ctx, end{res: t.res, action: a, delay: delay})
+		}
 		switch {
 		case err == nil, unknown && errors.Is(err, driver.ErrLost):
 			// Lost after an attempt with unknown outcome: that attempt did it.

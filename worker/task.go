@@ -19,6 +19,10 @@ type task struct {
 	handler *spool.Handler
 	policy  spool.Policy
 	started time.Time
+	runtime time.Duration // of a job that is done
+	// later says that the job's place is freed when its end is stored, which
+	// its slot doesn't wait for. The runner's own.
+	later bool
 
 	// The keeper's: guarded by keeper.mu.
 	slot    int       // index in keeper.tasks; -1 when not held

@@ -23,15 +23,16 @@ import (
 
 // Worker works the queues of one connection. Create it with New; run it once.
 type Worker struct {
-	conn  *spool.Connection
-	drv   driver.Conn
-	mux   *spool.Mux
-	o     Options
-	keep  *keeper
-	polls *signalPoll
-	ends  *gather.Gather[end, struct{}]
+	conn     *spool.Connection
+	drv      driver.Conn
+	mux      *spool.Mux
+	o        Options
+	keep     *keeper
+	polls    *signalPoll
+	ends     *gather.Gather[end, struct{}] // but for removals
+	removals removals
 
-	tasks chan *task
+	line  line          // of jobs for the slots
 	freed chan struct{} // a slot has become free
 	abort chan struct{} // stop at once
 	ended chan struct{} // the loop has ended: nothing more is reserved
@@ -71,7 +72,6 @@ func New(conn *spool.Connection, mux *spool.Mux, opts *Options) *Worker {
 		conn: conn, drv: conn.Driver(), mux: mux.For(conn.Format), o: opts.withDefaults(conn),
 		freed: make(chan struct{}, 1), abort: make(chan struct{}), ended: make(chan struct{}),
 	}
-	w.tasks = make(chan *task, w.o.Concurrency)
 	w.free.Store(int64(w.o.Concurrency))
 	w.keep = newKeeper(w.drv, w.o.Logger, w.o.CancelGrace)
 	w.keep.stuck = w.stuck
@@ -111,7 +111,7 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 	spool.Emit(ctx, w.conn.Events(), spool.WorkerStarting{Name: w.o.Name, Connection: w.conn.Name, Queues: w.o.Queues})
 
 	reason, code, err := w.loop(ctx)
-	close(w.tasks)
+	w.line.close()
 	close(w.ended)
 	w.drain()
 	end()

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -144,10 +145,18 @@ func (o *Options) advice(err error) string {
 		return "this user may not open the socket"
 	case errors.As(err, new(*tls.CertificateVerificationError)), errors.As(err, new(tls.RecordHeaderError)):
 		return "TLS failed: is it a TLS port, and is its certificate one that this machine trusts?"
+	case o.TLS != nil && len(o.TLS.Certificates) == 0 && hungUp(err):
+		return "it hung up: does it want a certificate of its clients, too?"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "no answer in time: is there a firewall in between, or TLS on only one side?"
 	}
 	return "can't connect"
+}
+
+// hungUp says whether the server has closed the connection, without a reason
+// or before it could be read.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // redact makes sure that no password gets out with an error's text.

@@ -86,7 +86,7 @@ func (e *env) work(ctx context.Context, connection string, once bool) error {
 	e.lines.listen(set.Manager.Events())
 	var popped atomic.Int64
 	spool.Listen(set.Manager.Events(), func(context.Context, spool.JobPopped) { popped.Add(1) })
-	if !once && e.variable(listen.EnvChild) == "" {
+	if !once && e.variable(listen.EnvChild) == "" && !conn.Driver().Traits().Instant {
 		e.begin(conn, opts.Queues, opts.FailUnknown)
 	}
 	ctx, stop := handleSignals(ctx, w)

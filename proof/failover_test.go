@@ -316,7 +316,12 @@ func TestDeliveredAgain(t *testing.T) {
 			time.Sleep(200 * time.Millisecond) // WAIT is about writes of its own connection only
 			g.sever()
 			stop := startWorker(t, a)
-			<-began
+			select {
+			case <-began:
+			case <-time.After(20 * time.Second):
+				g.replica.Resume()
+				t.Fatal("the first worker has not begun")
+			}
 			g.lose()
 
 			done := make(chan int, 1)

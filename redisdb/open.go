@@ -37,6 +37,9 @@ func Open(ctx context.Context, opts Options) (rueidis.Client, error) {
 	if err != nil {
 		return nil, o.explain(err)
 	}
+	if len(o.Cluster) > 0 {
+		return client, nil // a node has told of the others; one of those may just be replaced
+	}
 	if err := client.Do(ctx, client.B().Ping().Build()).Error(); err != nil {
 		client.Close()
 		return nil, o.explain(err)

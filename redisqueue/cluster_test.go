@@ -193,6 +193,24 @@ func TestMovedSlotIsFollowed(t *testing.T) {
 	}
 }
 
+// A node that hangs doesn't keep a worker from starting.
+func TestPingOfAClusterWithANodeThatHangs(t *testing.T) {
+	t.Parallel()
+	cluster := testserver.NewRedisCluster(t)
+	c := connect(t, openCluster(t, cluster), Options{})
+	cluster.Nodes[4].Pause()
+	defer cluster.Nodes[4].Resume()
+	for range 20 {
+		start := time.Now()
+		if err := c.Ping(t.Context()); err != nil || time.Since(start) > 2*time.Second {
+			t.Fatalf("Ping: %v after %v", err, time.Since(start))
+		}
+		if _, err := c.Advise(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // The same bytes may be reserved twice at a time, when a server has forgotten
 // the first delivery: only the second holds the job.
 func TestForgottenDelivery(t *testing.T) {

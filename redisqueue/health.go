@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/rueidis"
 )
@@ -13,15 +14,17 @@ import (
 // whose scripts may ask for the time.
 const oldest = 6
 
-// Ping checks that the server answers, is new enough and accepts writes.
+// Ping checks that the server answers, is new enough and accepts writes; of a
+// cluster, that a node does, since another one may just be replaced.
 func (c *Conn) Ping(ctx context.Context) error {
 	if err := c.check(ctx); err != nil {
 		return err
 	}
-	if err := c.client.Do(ctx, c.client.B().Ping().Build()).Error(); err != nil {
+	node, err := c.answering(ctx)
+	if err != nil {
 		return err
 	}
-	info, err := c.info(ctx)
+	info, err := c.info(ctx, node)
 	if _, refused := rueidis.IsRedisErr(err); refused {
 		return nil // the user may not ask; the verbs will tell
 	}
@@ -42,7 +45,11 @@ func (c *Conn) Advise(ctx context.Context) ([]string, error) {
 	if err := c.check(ctx); err != nil {
 		return nil, err
 	}
-	info, err := c.info(ctx)
+	node, err := c.answering(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info, err := c.info(ctx, node)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +62,7 @@ func (c *Conn) Advise(ctx context.Context) ([]string, error) {
 		advice = append(advice, fmt.Sprintf("redis may drop whole queues %s: set maxmemory-policy from %s to noeviction, and give caches a server of their own", when, p))
 	}
 	if info["aof_enabled"] == "0" {
-		save, err := c.client.Do(ctx, c.client.B().ConfigGet().Parameter("save").Build()).AsStrMap()
+		save, err := node.Do(ctx, node.B().ConfigGet().Parameter("save").Build()).AsStrMap()
 		switch _, refused := rueidis.IsRedisErr(err); {
 		case refused: // managed servers don't tell
 		case err != nil:
@@ -75,9 +82,44 @@ func (c *Conn) Advise(ctx context.Context) ([]string, error) {
 	return advice, nil
 }
 
-// info returns what the server says of itself.
-func (c *Conn) info(ctx context.Context) (map[string]string, error) {
-	text, err := c.client.Do(ctx, c.client.B().Info().Build()).ToString()
+// answering returns the server, or the first node of the cluster to answer.
+func (c *Conn) answering(ctx context.Context) (rueidis.Client, error) {
+	if !c.cluster {
+		return c.client, c.client.Do(ctx, c.client.B().Ping().Build()).Error()
+	}
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	var first rueidis.Client
+	var failed error
+	var wg sync.WaitGroup
+	for _, node := range c.client.Nodes() {
+		wg.Go(func() {
+			err := node.Do(asking, node.B().Ping().Build()).Error()
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				failed = err
+			case first == nil:
+				first = node
+				cancel() // the others needn't be waited for
+			}
+		})
+	}
+	wg.Wait()
+	switch {
+	case first != nil:
+		return first, nil
+	case failed != nil:
+		return nil, failed
+	}
+	return nil, rueidis.ErrNoSlot
+}
+
+// info returns what a server says of itself.
+func (c *Conn) info(ctx context.Context, node rueidis.Client) (map[string]string, error) {
+	text, err := node.Do(ctx, node.B().Info().Build()).ToString()
 	if err != nil {
 		return nil, err
 	}

@@ -22,10 +22,16 @@ final class Worker
     {
         while (true) {
             $job = null;
-            foreach (explode(',', $this->o['queue'] ?? 'default') as $name) {
-                if ($job = $this->queue->pop($name)) {
-                    break;
+            try {
+                foreach (explode(',', $this->o['queue'] ?? 'default') as $name) {
+                    if ($job = $this->queue->pop($name)) {
+                        break;
+                    }
                 }
+            } catch (PDOException $e) {
+                // As all versions do: a pop that fails (its plain row lock meets
+                // deadlocks on MySQL) is reported, and the loop goes on.
+                fwrite(STDERR, $e->getMessage() . "\n");
             }
             if ($job !== null) {
                 $this->process($job);

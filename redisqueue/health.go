@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/redis/rueidis"
 )
@@ -87,34 +86,28 @@ func (c *Conn) answering(ctx context.Context) (rueidis.Client, error) {
 	if !c.cluster {
 		return c.client, c.client.Do(ctx, c.client.B().Ping().Build()).Error()
 	}
+	type answer struct {
+		node rueidis.Client
+		err  error
+	}
+	nodes := c.client.Nodes()
+	answers := make(chan answer, len(nodes))
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var mu sync.Mutex
-	var first rueidis.Client
-	var failed error
-	var wg sync.WaitGroup
-	for _, node := range c.client.Nodes() {
-		wg.Go(func() {
-			err := node.Do(asking, node.B().Ping().Build()).Error()
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err != nil:
-				failed = err
-			case first == nil:
-				first = node
-				cancel() // the others needn't be waited for
-			}
-		})
+	for _, node := range nodes {
+		// Not waited for: one that connects to a node that hangs ends with the
+		// client's timeout, whatever the context.
+		go func() { answers <- answer{node, node.Do(asking, node.B().Ping().Build()).Error()} }()
 	}
-	wg.Wait()
-	switch {
-	case first != nil:
-		return first, nil
-	case failed != nil:
-		return nil, failed
+	failed := error(rueidis.ErrNoSlot)
+	for range nodes {
+		a := <-answers
+		if a.err == nil {
+			return a.node, nil
+		}
+		failed = a.err
 	}
-	return nil, rueidis.ErrNoSlot
+	return nil, failed
 }
 
 // info returns what a server says of itself.

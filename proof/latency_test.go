@@ -21,7 +21,7 @@ const onMemory = "memory"
 // below what polling would need.
 var (
 	sameProcess = map[string]time.Duration{
-		onMemory: 20 * time.Millisecond, onSQLite: 20 * time.Millisecond, onRedis: 50 * time.Millisecond,
+		onMemory: 50 * time.Millisecond, onSQLite: 50 * time.Millisecond, onRedis: 50 * time.Millisecond,
 		onMySQL: 50 * time.Millisecond, onPostgres: 50 * time.Millisecond,
 		onBeanstalkd: 50 * time.Millisecond,
 	}
@@ -70,7 +70,10 @@ func report(t *testing.T, where string, m tries, took []latency, bound time.Dura
 	commit := push[len(push)/2]
 	t.Logf("%s, %s: p50 %v, p99 %v, of which to push %v, %d tries", where, m.name,
 		p50.Round(time.Microsecond), p99.Round(time.Microsecond), commit.Round(time.Microsecond), len(took))
-	if bound += 3 * commit; p50 > bound {
+	if testing.Short() { // the race detector and its neighbours are what would be measured
+		return
+	}
+	if bound += 6 * commit; p50 > bound {
 		t.Errorf("%s, %s: half of the jobs waited longer than %v for their handler, want at most %v", where, m.name, p50, bound)
 	}
 }

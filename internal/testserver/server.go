@@ -211,9 +211,10 @@ func (s *server) signal(sig os.Signal) error {
 }
 
 // restart starts a stopped or killed server on its old port with its old data.
-// What a killed one left behind may need a moment to go away.
+// What a killed one left behind may need a moment to go away: PostgreSQL's
+// children notice the death of their parent when they next look.
 func (s *server) restart() error {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(startTimeout)
 	for {
 		err := s.start()
 		if !errors.Is(err, errExited) || time.Now().After(deadline) {

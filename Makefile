@@ -19,7 +19,7 @@ test: ## every test, on private servers (installs missing ones: Debian, root); P
 	$(TESTRUN) -- $(TESTFLAGS) $(PKG)
 
 race: ## the same under the race detector, the long runs left out
-	$(TESTRUN) -- $(TESTFLAGS) -race -short $(PKG)
+	$(TESTRUN) -- $(TESTFLAGS) -p 2 -race -short $(PKG)
 
 bench: ## rates and latencies beside the raw store, in turns; ARGS='-driver redis -case drain', ARGS=-h for more
 	go -C bench run . $(ARGS)

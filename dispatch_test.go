@@ -66,7 +66,7 @@ func TestARefusedJobIsItsCallersFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		done := make(chan error, 4)
+		done := make(chan struct{}, 4)
 		for _, body := range []string{"leader", "a", "refused", "b"} {
 			go func() {
 				_, err := conn.PushRaw(t.Context(), "", []byte(body), 0)
@@ -74,7 +74,7 @@ func TestARefusedJobIsItsCallersFirst(t *testing.T) {
 				if refused != (body == "refused") || refused && limit.Index != 0 {
 					t.Errorf("%s: %v %+v", body, err, limit)
 				}
-				done <- err
+				done <- struct{}{}
 			}()
 			synctest.Wait()
 		}

@@ -261,27 +261,27 @@ func (p *Payload) field(key string, v []byte, l *legacyKeys) (err error) {
 	case "id":
 		p.ID, err = text(v)
 	case "attempts":
-		_, err = number(v, func(n int64) { p.Attempts = int(n) })
+		err = number(v, func(n int64) { p.Attempts = int(n) })
 	case "maxTries":
-		_, err = number(v, func(n int64) { pol.Tries = new(int(n)) })
+		err = number(v, func(n int64) { pol.Tries = new(int(n)) })
 	case "maxExceptions":
 		// Laravel's count is at least 1 when it is compared with this.
-		_, err = number(v, func(n int64) { pol.MaxExceptions = int(max(n, 1)) })
+		err = number(v, func(n int64) { pol.MaxExceptions = int(max(n, 1)) })
 	case "failOnTimeout":
 		pol.FailOnTimeout = truthy(v)
 	case "timeout":
-		_, err = number(v, func(n int64) { pol.Timeout = new(duration(n)) })
+		err = number(v, func(n int64) { pol.Timeout = new(duration(n)) })
 	case "retryUntil":
-		_, err = number(v, func(n int64) { pol.RetryUntil = moment(n) })
+		err = number(v, func(n int64) { pol.RetryUntil = moment(n) })
 	case "timeoutAt":
-		_, err = number(v, func(n int64) { l.timeoutAt = moment(n) })
+		err = number(v, func(n int64) { l.timeoutAt = moment(n) })
 	case "backoff":
 		pol.Backoff, err = waits(v)
 		l.hasBackoff = pol.Backoff != nil
 	case "delay":
 		l.delay, err = waits(v)
 	case "createdAt":
-		_, err = number(v, func(n int64) { p.Created = moment(n) })
+		err = number(v, func(n int64) { p.Created = moment(n) })
 	}
 	return err
 }
@@ -329,25 +329,25 @@ func containsEscape(v []byte) bool {
 
 // number reads an integer, also as a float (cjson) or text, and passes it to
 // set; null is nothing.
-func number(v []byte, set func(int64)) (ok bool, err error) {
+func number(v []byte, set func(int64)) error {
 	if n, plain := digits(v); plain {
 		set(n)
-		return true, nil
+		return nil
 	}
 	s, err := text(v)
 	if err != nil || s == "" {
-		return false, err
+		return err
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
 		f, ferr := strconv.ParseFloat(s, 64)
 		if ferr != nil || math.IsNaN(f) || math.Abs(f) >= 1<<62 {
-			return false, fmt.Errorf("want a number, have %.40s", v)
+			return fmt.Errorf("want a number, have %.40s", v)
 		}
 		n = int64(f)
 	}
 	set(n)
-	return true, nil
+	return nil
 }
 
 // digits reads the usual form of a number.

@@ -27,9 +27,9 @@ func (native) Retry(body []byte, now time.Time) ([]byte, error) {
 		case "attempts":
 			edits = append(edits, edit{at, v, "0"})
 		case "retryUntil", "timeoutAt":
-			_, _ = number(v, func(n int64) { deadlines = append(deadlines, deadline{edit{at: at, old: v}, n}) })
+			_ = number(v, func(n int64) { deadlines = append(deadlines, deadline{edit{at: at, old: v}, n}) })
 		case "createdAt":
-			_, _ = number(v, func(n int64) { created = n })
+			_ = number(v, func(n int64) { created = n })
 		}
 		return nil
 	})

@@ -95,7 +95,7 @@ func TestCloseGivesUp(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "deferred: after 1s, 2 running jobs were cancelled and 3 that waited were dropped") || strings.Contains(err.Error(), "returned") {
 			t.Errorf("Close: %v", err)
 		}
-		if again := c.Close(); again != err {
+		if again := c.Close(); !errors.Is(again, err) {
 			t.Errorf("Close again: %v", again)
 		}
 		if d := time.Since(start); d != time.Second {

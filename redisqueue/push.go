@@ -108,7 +108,7 @@ func (c *Conn) pushReady(ctx context.Context, k keys, ms []driver.Message, size 
 	}
 	cmds = append(cmds, c.client.B().Exec().Build())
 	if c.opts.WaitReplicas > 0 {
-		return c.replicated(ctx, k, cmds)
+		return c.replicated(ctx, cmds)
 	}
 	return executed(c.client.DoMulti(ctx, cmds...))
 }
@@ -150,7 +150,7 @@ func (c *Conn) pushMixed(ctx context.Context, k keys, ms []driver.Message, size 
 		return c.run(ctx, c.scripts.push, names, args).Error()
 	}
 	// In a transaction like the other pushes; a script fails inside of it.
-	return c.replicated(ctx, k, []rueidis.Completed{
+	return c.replicated(ctx, []rueidis.Completed{
 		c.client.B().Multi().Build(),
 		c.client.B().Eval().Script(c.scripts.push.text).Numkeys(int64(len(names))).Key(names...).Arg(args...).Build(),
 		c.client.B().Exec().Build(),
@@ -166,7 +166,7 @@ const redirects = 3
 // that follows a redirect would send the transaction on and take the answer of
 // the node that was asked first. So they have a connection for themselves, and
 // a redirect, before which nothing was stored, is followed here.
-func (c *Conn) replicated(ctx context.Context, k keys, tx []rueidis.Completed) error {
+func (c *Conn) replicated(ctx context.Context, tx []rueidis.Completed) error {
 	for i := range tx {
 		tx[i] = tx[i].Pin()
 	}

@@ -231,7 +231,7 @@ func TestManyLargeJobs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	body = nil
+	body = nil //nolint:ineffassign // it is no longer held
 	debug.FreeOSMemory()
 	most, before := uint64(0), held()
 	pushed := 0

@@ -86,7 +86,7 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 		t.job.Attempt = w.attempt(life, t.res.Attempts, t.job)
 	}
 	if err != nil {
-		t.returned()
+		_, _, _ = t.returned()
 		t.job.Name = or(t.job.Name, "(not a job)")
 		w.unreadable(life, t, err)
 		return false
@@ -95,7 +95,7 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 	spool.Emit(life, events, spool.JobPopped{Job: t.job})
 	if t.handler = w.mux.Lookup(p.Name); t.handler == nil {
 		if !w.o.FailUnknown {
-			t.returned()
+			_, _, _ = t.returned()
 			w.unhandled(life, t, ErrUnknownJob)
 			return false
 		}
@@ -106,7 +106,7 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 	t.policy = p.Policy.Or(t.handler.Policy).Or(w.o.Policy)
 	spool.Emit(life, events, spool.JobProcessing{Job: t.job})
 	if exhausted(t.policy, t.job.Attempt, t.started) {
-		t.returned()
+		_, _, _ = t.returned()
 		err := fmt.Errorf("%s has been %w", t.job.DisplayName(), ErrMaxAttempts)
 		w.fail(life, t, err, nil, 0)
 		return false
@@ -119,7 +119,7 @@ func (w *Worker) run(life context.Context, t *task) (left bool) {
 	timeout := *t.policy.Timeout
 	trusted, cause := w.keep.running(t, timeout), t.ended()
 	if !trusted || cause != nil { // before it began
-		t.returned()
+		_, _, _ = t.returned()
 		w.keep.ended(t)
 		w.conclude(life, t, verdict{action: giveBack, err: or(cause, ErrLeaseLost)}, nil, 0)
 		return false
@@ -136,7 +136,7 @@ func (w *Worker) run(life context.Context, t *task) (left bool) {
 // runner has been given up meanwhile.
 func (w *Worker) judge(life context.Context, t *task, stack []byte, err error) (left bool) {
 	runtime := time.Since(t.started)
-	cause, abandoned, left := t.returned()
+	abandoned, left, cause := t.returned()
 	if abandoned {
 		return true
 	}

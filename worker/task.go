@@ -88,14 +88,14 @@ func (t *task) name() string {
 
 // returned ends the time in which the handler can be cancelled. It tells
 // whether it was, whether it had been given up, and whether its runner had.
-func (t *task) returned() (cause error, abandoned, left bool) {
+func (t *task) returned() (abandoned, left bool, cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.cancel != nil {
 		t.cancel(nil)
 	}
 	t.done = true
-	return t.cause, t.abandoned, t.left
+	return t.abandoned, t.left, t.cause
 }
 
 // lives says whether the handler has yet to return.

@@ -20,7 +20,8 @@ func (w *Worker) work(life context.Context) {
 	}()
 	own := make(chan struct{}, 1)
 	for t = w.line.take(own); t != nil; t = w.line.take(own) {
-		left, later := w.process(life, t), t.later
+		left := w.process(life, t)
+		later := t.later // not in one statement: Go might read it before the call
 		t = nil
 		if left {
 			return // it has no place in runners any more

@@ -36,7 +36,8 @@ type ConnectionConfig struct {
 // can't do is errors.ErrUnsupported.
 type Connection struct {
 	ConnectionConfig
-	events *Events
+	events    *Events
+	followers *Followers
 
 	opening chan struct{} // holds one token while somebody opens it
 	mu      sync.Mutex
@@ -104,6 +105,9 @@ func (c *Connection) Driver() driver.Conn { return c.conn }
 
 // Events returns where the connection's events go.
 func (c *Connection) Events() *Events { return c.events }
+
+// Followers returns those that follow the connection's jobs.
+func (c *Connection) Followers() *Followers { return c.followers }
 
 // QueueOr returns queue, or the connection's default queue for "".
 func (c *Connection) QueueOr(queue string) string {

@@ -12,8 +12,9 @@ import (
 // Manager holds named connections and opens each on first use. All methods
 // are safe for concurrent use.
 type Manager struct {
-	events *Events
-	def    string
+	events    *Events
+	followers Followers
+	def       string
 
 	degraded atomic.Pointer[string] // where dispatches go instead
 
@@ -65,7 +66,7 @@ func (m *Manager) Add(cfg ConnectionConfig) {
 	if len(cfg.Failover) > 0 {
 		m.failovers[cfg.Name] = newFailover(cfg.Name, cfg.Failover)
 	} else {
-		m.conns[cfg.Name] = &Connection{ConnectionConfig: cfg, events: m.events, opening: make(chan struct{}, 1)}
+		m.conns[cfg.Name] = &Connection{ConnectionConfig: cfg, events: m.events, followers: &m.followers, opening: make(chan struct{}, 1)}
 	}
 	m.order = append(m.order, cfg.Name)
 	if m.def == "" {
@@ -89,6 +90,9 @@ func (m *Manager) Names() []string {
 
 // Events returns where listeners are added.
 func (m *Manager) Events() *Events { return m.events }
+
+// Followers returns where followers of the jobs of all connections are added.
+func (m *Manager) Followers() *Followers { return &m.followers }
 
 // Degrade has every dispatch go to one connection, whatever connection it
 // names: to "sync", and all jobs run at once in their callers while the

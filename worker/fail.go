@@ -21,6 +21,9 @@ func (w *Worker) fail(ctx context.Context, t *task, cause error, stack []byte, r
 		}
 		return
 	}
+	if _, ok := w.follow(ctx, t, cause, runtime); !ok {
+		return
+	}
 	switch recorded, err := w.record(ctx, t, failed.Exception(cause, stack), runtime); {
 	case err != nil:
 		w.unrecorded(ctx, t, err, runtime)

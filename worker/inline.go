@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,11 +38,11 @@ func Inline(connection string, mux *spool.Mux, format spool.Format, events *spoo
 			Attempt: 1, Body: body, Payload: p,
 		}
 		t.policy = p.Policy.Or(t.handler.Policy).Or(fallback)
-		return runInline(ctx, t, events)
+		return runInline(ctx, t, events, o.Followers)
 	}
 }
 
-func runInline(ctx context.Context, t *task, events *spool.Events) error {
+func runInline(ctx context.Context, t *task, events *spool.Events, followers *spool.Followers) error {
 	ctx = spool.WithJob(ctx, t.job)
 	spool.Emit(ctx, events, spool.JobProcessing{Job: t.job})
 	jobCtx := ctx
@@ -63,6 +64,11 @@ func runInline(ctx context.Context, t *task, events *spool.Events) error {
 		err = nil
 	case err != nil:
 		spool.Emit(ctx, events, spool.JobExceptionOccurred{Job: t.job, Err: err, Stack: stack, Runtime: runtime})
+	}
+	if outcome.Kind != spool.Released {
+		if ferr := followInline(ctx, followers, t.job, err); ferr != nil {
+			err = errors.Join(err, ferr)
+		}
 	}
 	if err == nil {
 		spool.Emit(ctx, events, spool.JobProcessed{Job: t.job, Result: "deleted", Runtime: runtime})

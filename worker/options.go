@@ -68,6 +68,9 @@ type Options struct {
 	// Maintenance says whether the application is down, besides what Signals
 	// says; nil means it isn't. Asked at most once a second.
 	Maintenance func() bool
+	// Followers do what follows the end of a job; those of the connection's
+	// manager.
+	Followers *spool.Followers
 	// Logger is for what an operator should know; slog.Default().
 	Logger *slog.Logger
 }
@@ -87,6 +90,9 @@ func (o *Options) withDefaults(conn *spool.Connection) Options {
 	}
 	if c.Keys == nil {
 		c.Keys = new(spool.KeysOf(conn.Format))
+	}
+	if c.Followers == nil {
+		c.Followers = conn.Followers()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -163,6 +163,14 @@ func (w *Worker) judge(life context.Context, t *task, stack []byte, err error) (
 		spool.Emit(life, w.conn.Events(), spool.JobExceptionOccurred{Job: t.job, Err: e.err, Stack: stack, Runtime: runtime})
 	}
 	v := decide(t.policy, t.job.Attempt, time.Now(), e)
+	if v.action == remove {
+		switch err, ok := w.follow(life, t, nil, runtime); {
+		case !ok:
+			return left
+		case err != nil:
+			v = verdict{action: fail, err: err}
+		}
+	}
 	if v.action == remove && !left && w.o.Rest == 0 {
 		w.remove(life, t, runtime)
 		return false

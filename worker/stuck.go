@@ -65,6 +65,9 @@ func (w *Worker) failStuck(ctx context.Context, t *task, cause error, runtime ti
 	if v.action != fail || !t.abandon() {
 		return false
 	}
+	if _, ok := w.follow(ctx, t, v.err, runtime); !ok {
+		return false
+	}
 	recorded, err := w.record(ctx, t, failed.Exception(v.err, nil), runtime)
 	if err != nil {
 		w.o.Logger.Error("the job of a stuck handler could not be recorded as failed", "job", t.name(), "uuid", t.job.UUID, "error", err)

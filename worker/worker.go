@@ -39,22 +39,23 @@ type Worker struct {
 	timer *time.Timer   // of the loop's sleep
 	once  sync.Once     // closes abort
 
-	free      atomic.Int64 // slots without a job
-	started   atomic.Int64
-	processed atomic.Int64
-	failed    atomic.Int64
-	leaked    atomic.Int64 // handlers given up after their job was settled
-	mustStop  atomic.Bool  // a stuck handler demands a new process
-	paused    atomic.Bool
-	wasDown   bool // maintenance mode, as the loop has told; the loop's own
-	unknown   bounces
-	handed    bounces // back, where the backend can't undo a delivery
-	kept      bounces
-	thrown    bounces // exceptions by job, where no cache counts them
-	unstored  throttle
-	uncounted throttle
-	runners   sync.WaitGroup
-	life      context.Context // of the jobs; set by Run
+	free       atomic.Int64 // slots without a job
+	started    atomic.Int64
+	processed  atomic.Int64
+	failed     atomic.Int64
+	leaked     atomic.Int64 // handlers given up after their job was settled
+	mustStop   atomic.Bool  // a stuck handler demands a new process
+	paused     atomic.Bool
+	wasDown    bool // maintenance mode, as the loop has told; the loop's own
+	unknown    bounces
+	handed     bounces // back, where the backend can't undo a delivery
+	kept       bounces
+	thrown     bounces // exceptions by job, where no cache counts them
+	unstored   throttle
+	unfollowed throttle
+	uncounted  throttle
+	runners    sync.WaitGroup
+	life       context.Context // of the jobs; set by Run
 }
 
 // Result is how a worker ended.

@@ -1,0 +1,53 @@
+package spool
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Follower does what must follow when a job has ended for good: the next link
+// of a chain is dispatched, a batch counts its member, a lock is released.
+// failure is why the job failed, nil if it is done (or was deleted by its
+// handler, which counts as done). It isn't called for a job that is released.
+//
+// A worker calls it before the end is stored, while it holds the job: a crash
+// brings the job back, and the call with it, so that what follows may happen
+// twice but is never left out. It should be idempotent per job UUID. Rarely, a
+// job that failed in one worker may still be done in another afterwards, or
+// the other way round, when the first loses the job while its end is stored.
+//
+// An error is reported and the call repeated with growing waits, while the
+// job is held; a job whose worker stops meanwhile comes back. One that can't be
+// mended by waiting is returned as [Fail]: it fails a job that was done, and
+// is only reported of one that had failed.
+type Follower func(ctx context.Context, job *Job, failure error) error
+
+// Followers are the followers of an application's jobs. The zero value is
+// ready; a nil *Followers has none and takes none. All methods are safe for
+// concurrent use.
+type Followers struct {
+	mu   sync.Mutex
+	list atomic.Pointer[[]Follower]
+}
+
+// Add adds a follower behind the others: it is called when those have
+// succeeded. Add them before the first worker starts.
+func (f *Followers) Add(fn Follower) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := append(slices.Clone(f.All()), fn)
+	f.list.Store(&list)
+}
+
+// All returns the followers in their order; don't change the slice.
+func (f *Followers) All() []Follower {
+	if f == nil {
+		return nil
+	}
+	if list := f.list.Load(); list != nil {
+		return *list
+	}
+	return nil
+}

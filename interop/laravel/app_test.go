@@ -11,101 +11,120 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/config"
 	"github.com/spoolq/spool/connect"
-	"github.com/spoolq/spool/internal/testserver"
 	"github.com/spoolq/spool/worker"
 )
-
-func TestMain(m *testing.M) { testserver.Main(m) }
 
 // application is the Laravel application with settings and a folder of its own.
 type application struct {
 	t       *testing.T
-	backend string
+	backend backend
 	php     string
 	dir     string // .env, storage, migrations
 	report  string // what its jobs write down
 }
 
 // newApplication returns the application on a backend, with empty tables made
-// by its own migrations.
-func newApplication(t *testing.T, b backend) *application {
+// by its own migrations. env are further settings for its .env; RETRY_AFTER is
+// the one that both sides understand besides those of a stock application.
+func newApplication(t *testing.T, b backend, env map[string]string) *application {
 	t.Helper()
-	a := &application{t: t, backend: b.name, php: requirePHP(t, b.extensions), dir: t.TempDir()}
+	a := &application{t: t, backend: b, php: requirePHP(t, b.extensions), dir: t.TempDir()}
 	a.report = filepath.Join(a.dir, "report.jsonl")
-	env := map[string]string{
+	settings := map[string]string{
 		"APP_NAME": "Interop", "APP_KEY": "base64:c3Bvb2wtaW50ZXJvcC1wdWJsaWMtdGVzdC1rZXktMzI=",
 		"DB_CONNECTION": "sqlite", "CACHE_DRIVER": "file", "SPOOL_LARAVEL": "8",
 	}
-	maps.Copy(env, b.env(t))
-	if env["DB_CONNECTION"] == "sqlite" {
-		env["DB_DATABASE"] = filepath.Join(a.dir, "database.sqlite")
-		if err := os.WriteFile(env["DB_DATABASE"], nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var file strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		fmt.Fprintf(&file, "%s=%q\n", name, env[name])
-	}
-	if err := os.WriteFile(filepath.Join(a.dir, ".env"), []byte(file.String()), 0o600); err != nil {
+	maps.Copy(settings, b.env(t))
+	maps.Copy(settings, env)
+	made, err := installation()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if env["QUEUE_CONNECTION"] == "database" {
-		a.artisan("queue:table")
+	if err := os.CopyFS(a.dir, made); err != nil {
+		t.Fatal(err)
 	}
-	a.artisan("queue:failed-table")
-	a.artisan("migrate", "--force")
+	if settings["DB_CONNECTION"] == "sqlite" {
+		settings["DB_DATABASE"] = filepath.Join(a.dir, databaseFile)
+	}
+	a.write(".env", dotenv(settings))
+	if y := extraSettings(settings); y != "" {
+		a.write("spool.yaml", y)
+	}
+	if settings["DB_CONNECTION"] != "sqlite" {
+		a.artisan("migrate", "--force")
+	}
 	return a
 }
 
-// requirePHP returns the path of php. Without it, the framework or an
-// extension the test is skipped, or fails where nothing may be skipped.
-func requirePHP(t *testing.T, extensions []string) string {
-	t.Helper()
-	missing := func(what string) {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed", what)
+// dotenv is the text of an .env file.
+func dotenv(settings map[string]string) string {
+	var file strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&file, "%s=%q\n", name, settings[name])
+	}
+	return file.String()
+}
+
+// extraSettings is the spool.yaml of an application whose config files read
+// more from .env than a stock application's do.
+func extraSettings(settings map[string]string) string {
+	var lines strings.Builder
+	add := func(key, name string) {
+		if settings[name] != "" {
+			fmt.Fprintf(&lines, "      %s: ${%s}\n", key, name)
 		}
-		t.Skipf("%s is not installed (make test installs what is missing on Debian as root)", what)
 	}
-	php, err := exec.LookPath("php")
-	if err != nil {
-		missing("php")
+	connection := settings["QUEUE_CONNECTION"]
+	add("retry_after", "RETRY_AFTER")
+	if connection == "beanstalkd" {
+		add("host", "BEANSTALKD_HOST")
+		add("port", "BEANSTALKD_PORT")
 	}
-	const script = `
-		foreach (array_slice($argv, 1) as $e) {
-			if (!(str_ends_with($e, ".php") ? stream_resolve_include_path($e) : extension_loaded($e))) { echo $e; exit; }
-		}`
-	args := append([]string{"-r", script, "--", "Illuminate/autoload.php"}, extensions...)
-	out, err := exec.CommandContext(t.Context(), php, args...).Output()
-	if err != nil {
-		t.Fatalf("php: %v", err)
+	if lines.Len() == 0 {
+		return ""
 	}
-	if len(out) > 0 {
-		missing("of PHP, " + string(out))
+	return "queue:\n  connections:\n    " + connection + ":\n" + lines.String()
+}
+
+func (a *application) write(name, text string) {
+	a.t.Helper()
+	if err := os.WriteFile(filepath.Join(a.dir, name), []byte(text), 0o600); err != nil {
+		a.t.Fatal(err)
 	}
-	return php
+}
+
+// command is a command of one of the application's scripts.
+func (a *application) command(script string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(a.t.Context(), a.php, append([]string{filepath.Join("app", script)}, args...)...)
+	cmd.Env = append(os.Environ(), "INTEROP_RUN="+a.dir, "INTEROP_REPORT="+a.report)
+	return cmd
 }
 
 // run runs one of the application's scripts and returns what it prints.
 func (a *application) run(script string, args ...string) string {
 	a.t.Helper()
-	cmd := exec.CommandContext(a.t.Context(), a.php, append([]string{filepath.Join("app", script)}, args...)...)
-	cmd.Env = append(os.Environ(), "INTEROP_RUN="+a.dir, "INTEROP_REPORT="+a.report)
+	cmd := a.command(script, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		log, _ := os.ReadFile(filepath.Join(a.dir, "storage", "logs", "laravel.log"))
-		a.t.Fatalf("php %s %s: %v\n%s%s\n%.4000s", script, strings.Join(args, " "), err, stdout.String(), stderr.String(), log)
+		a.t.Fatalf("php %s %s: %v\n%s%s\n%.4000s", script, strings.Join(args, " "), err, stdout.String(), stderr.String(), a.log())
 	}
 	return stdout.String()
+}
+
+// log is what Laravel has logged.
+func (a *application) log() string {
+	b, err := os.ReadFile(filepath.Join(a.dir, "storage", "logs", "laravel.log"))
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 // artisan runs a command of Laravel.
@@ -114,16 +133,21 @@ func (a *application) artisan(args ...string) string {
 	return a.run("artisan", append(args, "--no-ansi")...)
 }
 
-// push has Laravel push jobs 1 to n of a kind; see app/push.php.
-func (a *application) push(kind string, n int) {
+// push has Laravel push jobs in one process, e.g. push("class", 3, "delayed",
+// 1): jobs 1 to 3 of the first kind and job 1 of the other; see app/push.php.
+func (a *application) push(kindsAndNumbers ...any) {
 	a.t.Helper()
-	a.run("push.php", kind, strconv.Itoa(n))
+	args := make([]string, len(kindsAndNumbers))
+	for i, v := range kindsAndNumbers {
+		args[i] = fmt.Sprint(v)
+	}
+	a.run("push.php", args...)
 }
 
-// work has Laravel's worker run everything that waits.
-func (a *application) work() {
+// work has Laravel's worker run everything that waits; flags are further ones.
+func (a *application) work(flags ...string) {
 	a.t.Helper()
-	a.artisan("queue:work", "--stop-when-empty")
+	a.artisan(append([]string{"queue:work", "--stop-when-empty"}, flags...)...)
 }
 
 // report is what a job in PHP wrote down; see app/Support/Report.php.
@@ -162,7 +186,7 @@ func (a *application) reports() []report {
 }
 
 // spool returns Spool on the settings of the application: the same .env file,
-// and nothing else.
+// and nothing else where the application is a stock one.
 func (a *application) spool(mux *spool.Mux) *connect.Set {
 	a.t.Helper()
 	cfg, err := config.Load(&config.Options{Dir: a.dir})
@@ -184,8 +208,9 @@ func (a *application) spool(mux *spool.Mux) *connect.Set {
 	return set
 }
 
-// workGo has Spool's worker run everything that waits.
-func (a *application) workGo(mux *spool.Mux) worker.Result {
+// goWorker returns Spool's worker on the application's settings; opts change
+// its options.
+func (a *application) goWorker(mux *spool.Mux, opts ...func(*worker.Options)) *worker.Worker {
 	a.t.Helper()
 	set := a.spool(mux)
 	conn, err := set.Manager.Connection(a.t.Context(), "")
@@ -196,14 +221,32 @@ func (a *application) workGo(mux *spool.Mux) worker.Result {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	o.StopWhenEmpty = true
-	res, err := worker.New(conn, mux, o).Run(a.t.Context())
+	for _, opt := range opts {
+		opt(o)
+	}
+	return worker.New(conn, mux, o)
+}
+
+// workGo has Spool's worker run everything that waits.
+func (a *application) workGo(mux *spool.Mux, opts ...func(*worker.Options)) worker.Result {
+	a.t.Helper()
+	opts = append([]func(*worker.Options){func(o *worker.Options) { o.StopWhenEmpty = true }}, opts...)
+	res, err := a.goWorker(mux, opts...).Run(a.t.Context())
 	if err != nil || res.ExitCode != worker.ExitOK {
 		a.t.Fatalf("the worker ended with %+v, %v", res, err)
 	}
-	size, err := conn.Size(a.t.Context(), "")
-	if err != nil || size.Total() != 0 {
-		a.t.Fatalf("the queue is not empty: %+v, %v", size, err)
-	}
 	return res
+}
+
+// isEmpty checks that nothing is left on a queue ("": the default one).
+func (a *application) isEmpty(queue string) {
+	a.t.Helper()
+	conn, err := a.spool(nil).Manager.Connection(a.t.Context(), "")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	size, err := conn.Size(a.t.Context(), queue)
+	if err != nil || size.Total() != 0 {
+		a.t.Errorf("the queue is not empty: %+v, %v", size, err)
+	}
 }

@@ -9,6 +9,11 @@ error_reporting(E_ALL & ~E_DEPRECATED & ~E_USER_DEPRECATED); // the framework is
 ini_set('display_errors', 'stderr');
 
 require_once 'Illuminate/autoload.php';
+// Debian's autoloader of the queue looks for Pheanstalk in another folder than
+// the one it is packaged in.
+if (stream_resolve_include_path('Pheanstalk/autoload.php')) {
+    require_once 'Pheanstalk/autoload.php';
+}
 spl_autoload_register(static function (string $class): void {
     if (strncmp($class, 'App\\', 4) === 0) {
         $file = dirname(__DIR__).'/app/'.strtr(substr($class, 4), '\\', '/').'.php';

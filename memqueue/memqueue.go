@@ -36,10 +36,11 @@ type Conn struct {
 	traits      driver.Traits
 	keepExpired bool
 
-	mu     sync.Mutex
-	closed bool
-	queues map[string]*queue
-	seq    uint64 // of the last change of place, and the source of ids
+	mu      sync.Mutex
+	closed  bool
+	queues  map[string]*queue
+	records map[string]record // of workers, by id
+	seq     uint64            // of the last change of place, and the source of ids
 }
 
 var (

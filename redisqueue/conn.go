@@ -75,6 +75,7 @@ type Conn struct {
 
 	scripts struct {
 		push, reserve, delete, release, giveBack, extend, rescue, due script
+		register, registered                                         script
 	}
 	lease    string   // seconds, as the scripts want it
 	requeue  string   // "1" if Reserve takes expired reservations back
@@ -149,6 +150,7 @@ func New(client rueidis.Client, opts *Options) (*Conn, error) {
 	c.scripts.delete, c.scripts.release = newScript(clockLua+heldLua+deleteLua), newScript(s.Release)
 	c.scripts.giveBack, c.scripts.extend = newScript(s.Return), newScript(s.Extend)
 	c.scripts.rescue, c.scripts.due = newScript(s.Rescue), newScript(s.Due)
+	c.scripts.register, c.scripts.registered = newScript(clockLua+registerLua), newScript(clockLua+registeredLua)
 	c.closing, c.shutdown = context.WithCancel(context.Background())
 	return c, nil
 }

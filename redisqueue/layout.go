@@ -23,6 +23,10 @@ type Layout struct {
 	// there is none: then nothing is added to it and Wait only looks now and
 	// then.
 	Notify string
+	// Workers is the key of the records of workers, behind the prefix of the
+	// client: the same for layouts that have keys of queues in common, and one
+	// that can't be a queue's. Empty if there are none.
+	Workers string
 
 	// CountsNext says that the number in a payload is that of its present or next
 	// delivery, 1 in a new job, rather than how many there were.
@@ -39,6 +43,9 @@ type Scripts struct {
 	Push, Reserve, Release, Return, Extend, Rescue, Due string
 }
 
+// plainWorkers is the key of the records beside queues without braces.
+const plainWorkers = "spool:workers"
+
 // Laravel returns the layout of Laravel 8 to 13 (and of Horizon): lists and
 // sorted sets under queues:NAME, attempts counted in the payload when a job is
 // taken, one element in queues:NAME:notify for each ready job.
@@ -49,6 +56,7 @@ func Laravel() Layout {
 		Delayed:  ":delayed",
 		Reserved: ":reserved",
 		Notify:   ":notify",
+		Workers:  plainWorkers,
 		Scripts:  countedAtReserve(),
 	}
 }
@@ -62,7 +70,7 @@ func Laravel() Layout {
 func ThinkQueue1() Layout {
 	return Layout{
 		Name: "tq1", Before: "queues:", Delayed: ":delayed", Reserved: ":reserved",
-		CountsNext: true, Scripts: countedLater(),
+		Workers: plainWorkers, CountsNext: true, Scripts: countedLater(),
 	}
 }
 
@@ -71,7 +79,7 @@ func ThinkQueue1() Layout {
 func ThinkQueue3Legacy() Layout {
 	return Layout{
 		Name: "tq3-legacy", Before: "queues:", Delayed: ":delayed", Reserved: ":reserved",
-		Scripts: countedAtReserve(),
+		Workers: plainWorkers, Scripts: countedAtReserve(),
 	}
 }
 
@@ -80,7 +88,7 @@ func ThinkQueue3Legacy() Layout {
 func ThinkQueue3() Layout {
 	return Layout{
 		Name: "tq3", Before: "{queues:", After: "}", Delayed: ":delayed", Reserved: ":reserved",
-		Scripts: countedAtReserve(),
+		Workers: "spool:workers:tq3", Scripts: countedAtReserve(),
 	}
 }
 

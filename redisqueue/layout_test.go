@@ -1,6 +1,8 @@
 package redisqueue
 
 import (
+	"crypto/rand"
+	"errors"
 	"testing"
 	"time"
 
@@ -103,5 +105,44 @@ func TestAnotherLayoutIsOnlyData(t *testing.T) {
 	}
 	if n, err := c.Clear(t.Context(), "q"); n != 0 || err != nil {
 		t.Errorf("cleared %d, %v; want nothing left", n, err)
+	}
+}
+
+// Layouts with the same keys of queues see each other's workers, and others
+// don't; nothing stays behind when the last record has gone.
+func TestRecordsAreSharedAsKeysAre(t *testing.T) {
+	addr := testserver.Redis(t)
+	prefix := "records_" + rand.Text() + ":"
+	client := open(t, addr)
+	conns := map[string]*Conn{}
+	for _, l := range []Layout{Laravel(), ThinkQueue1(), ThinkQueue3Legacy(), ThinkQueue3()} {
+		c, err := New(client, &Options{Prefix: prefix, Layout: &l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns[l.Name] = c
+		if err := c.Register(t.Context(), driver.Record{ID: l.Name, Body: []byte("{}")}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]int{"laravel": 3, "tq1": 3, "tq3-legacy": 3, "tq3": 1} {
+		if rs, err := conns[name].Registered(t.Context()); err != nil || len(rs) != want {
+			t.Errorf("a worker of %s sees %d records (%v), want %d", name, len(rs), err, want)
+		}
+		if queues, err := conns[name].Queues(t.Context()); err != nil || len(queues) > 0 {
+			t.Errorf("records are taken for queues %q, %v", queues, err)
+		}
+	}
+	if ttl, err := client.Do(t.Context(), client.B().Ttl().Key(prefix+"spool:workers").Build()).AsInt64(); err != nil || ttl < 1 || ttl > 61 {
+		t.Errorf("the records go after %d s (%v) when nobody renews one", ttl, err)
+	}
+	own := Laravel()
+	own.Workers = ""
+	c, err := New(client, &Options{Prefix: prefix, Layout: &own})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Registered(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a layout without records: %v", err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,10 @@ const (
 type Options struct {
 	// Table is the name of the jobs table, prefix included. Default: "jobs".
 	Table string
+	// Workers is the name of the table with the records of workers, prefix
+	// included. Without the table there are none. Default: "spool_workers" in the
+	// schema of Table.
+	Workers string
 	// Layout is what the table holds; nil means [Laravel].
 	Layout *Layout
 	// RetryAfter is how long a reservation lasts unless it is extended,
@@ -57,13 +62,14 @@ type Options struct {
 
 // Conn is a connection to one jobs table. It is safe for concurrent use.
 type Conn struct {
-	db     *sqldb.DB
-	table  string
-	lease  int64 // seconds
-	keep   bool
-	texts  *texts
-	flow   flow
-	traits func(ctx context.Context) (driver.Traits, error)
+	db      *sqldb.DB
+	table   string
+	workers string
+	lease   int64 // seconds
+	keep    bool
+	texts   *texts
+	flow    flow
+	traits  func(ctx context.Context) (driver.Traits, error)
 
 	mu     sync.Mutex
 	queues map[string]*activity
@@ -103,8 +109,11 @@ func New(db *sqldb.DB, opts *Options) (*Conn, error) {
 	if o.RetryAfter < driver.MinLease {
 		return nil, fmt.Errorf("sqlqueue: retry_after of %v is too short: a lease of less than %v could not be renewed in time", o.RetryAfter, driver.MinLease)
 	}
+	if o.Workers == "" {
+		o.Workers = strings.TrimSuffix(o.Table, bare(o.Table)) + "spool_workers"
+	}
 	c := &Conn{
-		db: db, table: o.Table, keep: o.KeepExpired,
+		db: db, table: o.Table, workers: o.Workers, keep: o.KeepExpired,
 		lease:  seconds(driver.RoundUp(o.RetryAfter, time.Second)),
 		queues: map[string]*activity{},
 		done:   make(chan struct{}),

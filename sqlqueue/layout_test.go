@@ -12,6 +12,7 @@ import (
 	"github.com/spoolq/spool/sqldb"
 	"github.com/spoolq/spool/sqldb/mysql"
 	"github.com/spoolq/spool/sqldb/postgres"
+	"github.com/spoolq/spool/sqldb/schema"
 	"github.com/spoolq/spool/sqldb/sqlite"
 	"github.com/spoolq/spool/sqlqueue"
 )
@@ -50,6 +51,9 @@ func createThink(t testing.TB, db *sqldb.DB, table, columns, rest string) {
 	}
 	if _, err := db.SQL().ExecContext(t.Context(), text); err != nil {
 		t.Fatalf("%s: %v", text, err)
+	}
+	if _, err := schema.Create(t.Context(), db, schema.Names{Workers: "spool_workers"}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -31,7 +31,7 @@ func tables(t testing.TB, db *sqldb.DB, err error) *sqldb.DB {
 			t.Errorf("closing the database: %v", err)
 		}
 	})
-	if _, err := schema.Create(t.Context(), db, schema.Names{Jobs: "jobs"}); err != nil {
+	if _, err := schema.Create(t.Context(), db, schema.Names{Jobs: "jobs", Workers: "spool_workers"}); err != nil {
 		t.Fatal(err)
 	}
 	return db

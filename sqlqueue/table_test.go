@@ -348,3 +348,37 @@ func TestLargestBodyOfAnyText(t *testing.T) {
 		}
 	})
 }
+
+// Without the table of records the queue works, and the error says what makes
+// it; jobs tables that share one don't see each other's workers.
+func TestTableOfWorkers(t *testing.T) {
+	db, err := sqlite.Open(filepath.Join(t.TempDir(), "queue.db"), nil)
+	db = opened(t, db, err)
+	if _, err := schema.Create(t.Context(), db, schema.Names{Jobs: "app_jobs"}); err != nil {
+		t.Fatal(err)
+	}
+	c := queue(t, db, &sqlqueue.Options{Table: "app_jobs", Workers: "app_workers"})
+	_, seen := c.Registered(t.Context())
+	for verb, err := range map[string]error{
+		"Register": c.Register(t.Context(), driver.Record{ID: "a", Body: []byte("{}")}, time.Minute), "Unregister": c.Unregister(t.Context(), "a"), "Registered": seen,
+	} {
+		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "table app_workers is missing; `spool migrate` creates it") {
+			t.Errorf("%s without the table: %v", verb, err)
+		}
+	}
+	if err := c.Ping(t.Context()); err != nil {
+		t.Errorf("Ping needs the table: %v", err)
+	}
+	if _, err := schema.Create(t.Context(), db, schema.Names{Workers: "app_workers"}); err != nil {
+		t.Fatal(err)
+	}
+	other := queue(t, db, &sqlqueue.Options{Table: "other_jobs", Workers: "app_workers"})
+	for id, c := range map[string]*sqlqueue.Conn{"a": c, "b": other} {
+		if err := c.Register(t.Context(), driver.Record{ID: id, Body: []byte("{}")}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rs, err := c.Registered(t.Context()); err != nil || len(rs) != 1 || rs[0].ID != "a" {
+		t.Errorf("records of app_jobs: %+v, %v", rs, err)
+	}
+}

@@ -84,6 +84,8 @@ func only(t table) Names {
 		n.Cache = t.name
 	case "cache_locks":
 		n.CacheLocks = t.name
+	case "workers":
+		n.Workers = t.name
 	}
 	return n
 }

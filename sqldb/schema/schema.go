@@ -3,7 +3,8 @@
 //
 // The tables are exactly Laravel's: a PHP application and Spool share them.
 // Spool adds only indexes to the jobs table, which keep reserving fast however
-// many jobs wait or are delayed; PHP neither needs nor notices them.
+// many jobs wait or are delayed, and a table of its own workers' records; PHP
+// neither needs nor notices them.
 package schema
 
 import (
@@ -30,11 +31,12 @@ type Names struct {
 	JobBatches string
 	Cache      string
 	CacheLocks string
+	Workers    string // Spool's own: the records of its workers
 }
 
-// DefaultNames are the names in Laravel's stock configuration.
+// DefaultNames are the names in Laravel's stock configuration, and Spool's.
 func DefaultNames() Names {
-	return Names{Jobs: "jobs", FailedJobs: "failed_jobs", JobBatches: "job_batches", Cache: "cache", CacheLocks: "cache_locks"}
+	return Names{Jobs: "jobs", FailedJobs: "failed_jobs", JobBatches: "job_batches", Cache: "cache", CacheLocks: "cache_locks", Workers: "spool_workers"}
 }
 
 // table is one wanted table: its kind is the name of its SQL file.
@@ -43,7 +45,7 @@ type table struct{ kind, name string }
 func (n Names) tables() []table {
 	all := []table{
 		{"jobs", n.Jobs}, {"failed_jobs", n.FailedJobs}, {"job_batches", n.JobBatches},
-		{"cache", n.Cache}, {"cache_locks", n.CacheLocks},
+		{"cache", n.Cache}, {"cache_locks", n.CacheLocks}, {"workers", n.Workers},
 	}
 	return slices.DeleteFunc(all, func(t table) bool { return t.name == "" })
 }

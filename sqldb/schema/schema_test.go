@@ -146,7 +146,7 @@ func TestEveryVersionCanBeCreated(t *testing.T) {
 			if missing, err := schema.Missing(t.Context(), db, schema.DefaultNames()); err != nil || len(missing) > 0 {
 				t.Errorf("version %d: missing %q, %v", v, missing, err)
 			}
-			for _, table := range []string{"jobs", "failed_jobs", "job_batches", "cache", "cache_locks"} {
+			for _, table := range []string{"jobs", "failed_jobs", "job_batches", "cache", "cache_locks", "spool_workers"} {
 				execute(t, db, "DROP TABLE "+table)
 			}
 		}

@@ -2,7 +2,7 @@ package cache
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // Laravel's file names, not security
+	"crypto/sha1" //nolint:gosec // as below
 	"encoding/hex"
 	"fmt"
 	"io/fs"
@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// File is Laravel's file store: every key is a file of its own, whose path is
-// made of the SHA-1 of the key, and which holds the second it expires in ten
-// digits followed by the PHP-serialized value. There is no cache prefix.
+// File is the file store of Laravel ([NewFile]) or of ThinkPHP ([NewThinkFile]):
+// every key is a file of its own. There is no cache prefix.
 //
 // Files are changed in place under flock, the way Laravel does it, and not by
 // renaming a new one over them: a PHP process that waits for the lock of the
@@ -22,11 +21,23 @@ import (
 // counts as absent. As within Laravel, a lock taken by PHP in the very moment in
 // which its expired or released file is removed may be lost.
 type File struct {
+	form
 	dir, lockDir, lockPrefix string
 	mode                     fs.FileMode
 }
 
-// FileOptions are the settings of a [File] store.
+// form is what a framework's file store calls its files and writes into them.
+type form interface {
+	// file returns the path of a key below the store's folder.
+	file(key string) string
+	// parse reads what was written at the time modified.
+	parse(b []byte, modified time.Time) content
+	// render returns what a file holds; expires is [neverExpires] or the second
+	// from which on the value is absent.
+	render(value any, expires int64) ([]byte, error)
+}
+
+// FileOptions are the settings of Laravel's file store.
 type FileOptions struct {
 	// LockDir is where locks are kept (Laravel 10's lock_path); "" means beside
 	// the values.
@@ -44,13 +55,15 @@ var (
 	_ Locker = (*File)(nil)
 )
 
-// NewFile returns the store in dir, which is made when the first value is
-// written. An application keeps it in storage/framework/cache/data.
+// NewFile returns Laravel's store in dir, which is made when the first value is
+// written. An application keeps it in storage/framework/cache/data. A path is
+// made of the SHA-1 of the key; a file holds the second it expires, in ten
+// digits, followed by the PHP-serialized value.
 func NewFile(dir string, o *FileOptions) *File {
 	if o == nil {
 		o = &FileOptions{}
 	}
-	s := &File{dir: dir, lockDir: o.LockDir, lockPrefix: o.LockPrefix, mode: o.Mode}
+	s := &File{form: laravelForm{}, dir: dir, lockDir: o.LockDir, lockPrefix: o.LockPrefix, mode: o.Mode}
 	if s.lockDir == "" {
 		s.lockDir = dir
 	}
@@ -67,7 +80,17 @@ type content struct {
 	present bool
 }
 
-func parseContent(b []byte) content {
+// laravelForm is what Laravel's file store writes.
+type laravelForm struct{}
+
+// file is aa/bb/aabb…, the SHA-1 of the key in hexadecimal.
+func (laravelForm) file(key string) string {
+	sum := sha1.Sum([]byte(key)) //nolint:gosec // Laravel's file names, not security
+	name := hex.EncodeToString(sum[:])
+	return filepath.Join(name[:2], name[2:4], name)
+}
+
+func (laravelForm) parse(b []byte, _ time.Time) content {
 	if len(b) < 10 {
 		return content{}
 	}
@@ -77,6 +100,11 @@ func parseContent(b []byte) content {
 	}
 	text, ok := Unserialize(string(b[10:]))
 	return content{expires: expires, text: text, present: ok}
+}
+
+func (laravelForm) render(value any, expires int64) ([]byte, error) {
+	text, err := Serialize(value)
+	return fmt.Appendf(nil, "%010d%s", expires, text), err
 }
 
 // action is what a change wants done with the file.
@@ -105,7 +133,7 @@ func (s *File) Many(ctx context.Context, keys ...string) (map[string]string, err
 
 // Put implements [Store].
 func (s *File) Put(ctx context.Context, key string, value any, ttl time.Duration) error {
-	fresh, err := fileContent(value, ttl)
+	fresh, err := s.fresh(value, ttl)
 	if err != nil {
 		return err
 	}
@@ -116,7 +144,7 @@ func (s *File) Put(ctx context.Context, key string, value any, ttl time.Duration
 
 // Add implements [Store].
 func (s *File) Add(ctx context.Context, key string, value any, ttl time.Duration) (added bool, err error) {
-	fresh, err := fileContent(value, ttl)
+	fresh, err := s.fresh(value, ttl)
 	if err != nil {
 		return false, err
 	}
@@ -132,7 +160,7 @@ func (s *File) Add(ctx context.Context, key string, value any, ttl time.Duration
 
 // Increment implements [Store].
 func (s *File) Increment(ctx context.Context, key string, by int64, ttl time.Duration) (int64, error) {
-	fresh, err := fileContent(by, ttl)
+	fresh, err := s.fresh(by, ttl)
 	if err != nil {
 		return 0, err
 	}
@@ -144,7 +172,8 @@ func (s *File) Increment(ctx context.Context, key string, by int64, ttl time.Dur
 		if sum, err = Sum(key, old.text, by); err != nil {
 			return keep, nil, err
 		}
-		return write, fmt.Appendf(nil, "%010di:%d;", old.expires, sum), nil
+		b, err := s.render(sum, old.expires)
+		return write, b, err
 	})
 	if err != nil {
 		return 0, err
@@ -161,7 +190,7 @@ func (s *File) Forget(ctx context.Context, key string) error {
 
 // Acquire implements [Locker].
 func (s *File) Acquire(ctx context.Context, name, owner string, ttl time.Duration) (acquired bool, err error) {
-	fresh, err := fileContent(owner, ttl)
+	fresh, err := s.fresh(owner, ttl)
 	if err != nil {
 		return false, err
 	}
@@ -202,19 +231,11 @@ func (s *File) Owner(ctx context.Context, name string) (string, error) {
 
 func (s *File) lockPath(name string) string { return s.path(s.lockDir, s.lockPrefix+name) }
 
-// path is dir/aa/bb/aabb…, the SHA-1 of the key in hexadecimal.
-func (s *File) path(dir, key string) string {
-	sum := sha1.Sum([]byte(key)) //nolint:gosec // as above
-	name := hex.EncodeToString(sum[:])
-	return filepath.Join(dir, name[:2], name[2:4], name)
-}
+func (s *File) path(dir, key string) string { return filepath.Join(dir, s.file(key)) }
 
-func fileContent(value any, ttl time.Duration) ([]byte, error) {
+// fresh is what a file holds for a value that is new.
+func (s *File) fresh(value any, ttl time.Duration) ([]byte, error) {
 	seconds, err := Seconds(ttl)
-	if err != nil {
-		return nil, err
-	}
-	text, err := Serialize(value)
 	if err != nil {
 		return nil, err
 	}
@@ -222,5 +243,5 @@ func fileContent(value any, ttl time.Duration) ([]byte, error) {
 	if seconds > 0 {
 		expires = min(time.Now().Unix()+seconds, neverExpires)
 	}
-	return fmt.Appendf(nil, "%010d%s", expires, text), nil
+	return s.render(value, expires)
 }

@@ -23,8 +23,12 @@ func (s *File) read(ctx context.Context, path string) (content, error) {
 	if err := flock.Lock(ctx, f, false); err != nil {
 		return content{}, err
 	}
+	info, err := f.Stat()
+	if err != nil {
+		return content{}, err
+	}
 	b, err := io.ReadAll(f)
-	return parseContent(b), err
+	return s.parse(b, info.ModTime()), err
 }
 
 // change runs fn with what the file says, alone among all processes, and does
@@ -88,7 +92,7 @@ func (s *File) changeOpen(ctx context.Context, f *os.File, fn func(old content) 
 	if err != nil {
 		return false, err
 	}
-	do, fresh, err := fn(parseContent(b))
+	do, fresh, err := fn(s.parse(b, ours.ModTime()))
 	if err != nil || do == keep {
 		return true, err
 	}

@@ -76,6 +76,7 @@ var (
 	_ spool.Format       = (*Format)(nil)
 	_ spool.NameResolver = (*Format)(nil)
 	_ spool.KeyNamer     = (*Format)(nil)
+	_ spool.FormatNamer  = (*Format)(nil)
 )
 
 // New returns the format of a profile. The error names the option that can't be
@@ -113,6 +114,15 @@ func New(opts *Options) (*Format, error) {
 
 // Profile returns the profile the format was made for.
 func (f *Format) Profile() Profile { return f.profile }
+
+// FormatName is tq1, or tq3 for both profiles of version 3: they count alike, and
+// where their keys differ they don't meet.
+func (f *Format) FormatName() string {
+	if f.profile == TQ1 {
+		return string(TQ1)
+	}
+	return string(TQ3)
+}
 
 // first is the number of attempts in a new job's payload.
 func (f *Format) first() string {

@@ -71,6 +71,9 @@ type Options struct {
 	// Followers do what follows the end of a job; those of the connection's
 	// manager.
 	Followers *spool.Followers
+	// Identity is what the worker tells others on the same queues of itself;
+	// application and environment unknown.
+	Identity Identity
 	// Logger is for what an operator should know; slog.Default().
 	Logger *slog.Logger
 }

@@ -96,6 +96,11 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 	if err := w.conn.Ping(ctx); err != nil {
 		return Result{Reason: Broken, ExitCode: ExitError}, err
 	}
+	present, err := w.join(ctx)
+	if err != nil {
+		return Result{Reason: Refused, ExitCode: ExitError}, err
+	}
+	defer present.Leave()
 	// Jobs outlive ctx: it only says when to stop reserving.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -105,6 +110,7 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 	watchers.Go(func() { w.keep.keepLeases(life) })
 	w.polls.look(life)
 	watchers.Go(func() { w.polls.watch(life) })
+	watchers.Go(func() { present.Keep(life, w.tell) })
 	w.runners.Add(w.o.Concurrency)
 	for range w.o.Concurrency {
 		go w.work(life) // ends with Done, or hands its place on

@@ -36,6 +36,11 @@ func newApplication(t *testing.T, b backend, env map[string]string) *application
 	t.Helper()
 	a := &application{t: t, backend: b, php: requirePHP(t, b.extensions), dir: t.TempDir()}
 	a.report = filepath.Join(a.dir, "report.jsonl")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("Laravel's log:\n%.4000s", a.log())
+		}
+	})
 	settings := map[string]string{
 		"APP_NAME": "Interop", "APP_KEY": "base64:c3Bvb2wtaW50ZXJvcC1wdWJsaWMtdGVzdC1rZXktMzI=",
 		"DB_CONNECTION": "sqlite", "CACHE_DRIVER": "file", "SPOOL_LARAVEL": "8",
@@ -99,6 +104,14 @@ func (a *application) write(name, text string) {
 	}
 }
 
+// databaseName is the name of the application's database connection.
+func (a *application) databaseName() string {
+	if a.backend.kind == "database" {
+		return a.backend.name
+	}
+	return "sqlite"
+}
+
 // command is a command of one of the application's scripts.
 func (a *application) command(script string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(a.t.Context(), a.php, append([]string{filepath.Join("app", script)}, args...)...)
@@ -113,7 +126,7 @@ func (a *application) run(script string, args ...string) string {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		a.t.Fatalf("php %s %s: %v\n%s%s\n%.4000s", script, strings.Join(args, " "), err, stdout.String(), stderr.String(), a.log())
+		a.t.Fatalf("php %s %s: %v\n%s%s", script, strings.Join(args, " "), err, stdout.String(), stderr.String())
 	}
 	return stdout.String()
 }
@@ -153,6 +166,7 @@ func (a *application) work(flags ...string) {
 // report is what a job in PHP wrote down; see app/Support/Report.php.
 type report struct {
 	Event, UUID       string
+	Time              float64 // unix
 	Attempt           int
 	Queue, Connection string
 	Data              json.RawMessage

@@ -9,6 +9,7 @@ final class Report
     {
         $row = [
             'event' => $event,
+            'time' => microtime(true),
             'uuid' => $job ? $job->uuid() : null,
             'attempt' => $job ? $job->attempts() : null,
             'queue' => $job ? $job->getQueue() : null,

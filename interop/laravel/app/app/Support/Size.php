@@ -1,0 +1,9 @@
+<?php
+
+namespace App\Support;
+
+enum Size
+{
+    case Small;
+    case Large;
+}

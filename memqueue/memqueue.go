@@ -54,6 +54,7 @@ var (
 	_ driver.Clearer     = (*Conn)(nil)
 	_ driver.Rescuer     = (*Conn)(nil)
 	_ driver.Pinger      = (*Conn)(nil)
+	_ driver.Selector    = (*Conn)(nil)
 )
 
 // delivery is the receipt of a reservation. A job points back at its latest
@@ -190,18 +191,49 @@ func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Res
 	if n <= 0 {
 		return nil, nil
 	}
-	rs := make([]driver.Reservation, n)
-	ds := make([]delivery, n)
-	for i := range rs {
-		j := q.ready.pop()
+	js := make([]*job, n)
+	for i := range js {
+		js[i] = q.ready.pop()
+	}
+	return c.deliver(queue, q, js, now), nil
+}
+
+// ReserveMatching takes the jobs that s matches, wherever they stand.
+func (c *Conn) ReserveMatching(ctx context.Context, queue string, max int, s *driver.Selection) ([]driver.Reservation, error) {
+	if err := c.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	now := time.Now()
+	q := c.queue(queue, now)
+	if !c.keepExpired {
+		c.rescue(q, now, q.reserved.len)
+	}
+	var js []*job
+	for j := q.ready.head; j != nil && len(js) < max; {
+		next := j.next
+		if s.Matches(j.body) {
+			q.ready.remove(j)
+			js = append(js, j)
+		}
+		j = next
+	}
+	return c.deliver(queue, q, js, now), nil
+}
+
+// deliver leases jobs that were taken from the ready ones.
+func (c *Conn) deliver(name string, q *queue, js []*job, now time.Time) []driver.Reservation {
+	rs := make([]driver.Reservation, len(js))
+	ds := make([]delivery, len(js))
+	for i, j := range js {
 		j.attempts++
 		j.at = now.Add(c.traits.Lease)
 		ds[i] = delivery{conn: c, q: q, j: j}
 		j.held = &ds[i]
 		q.reserved.push(j)
-		rs[i] = driver.Reservation{ID: j.id, Queue: queue, Body: bytes.Clone(j.body), Attempts: j.attempts, Receipt: &ds[i]}
+		rs[i] = driver.Reservation{ID: j.id, Queue: name, Body: bytes.Clone(j.body), Attempts: j.attempts, Receipt: &ds[i]}
 	}
-	return rs, nil
+	return rs
 }
 
 // Delete removes the jobs for good.

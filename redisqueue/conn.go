@@ -74,13 +74,14 @@ type Conn struct {
 	cluster bool
 
 	scripts struct {
-		push, reserve, delete, release, giveBack, extend, rescue, due script
-		register, registered                                         script
+		push, reserve, choose, delete, release, giveBack, extend, rescue, due script
+		register, registered                                                  script
 	}
 	lease    string   // seconds, as the scripts want it
 	requeue  string   // "1" if Reserve takes expired reservations back
 	tokens   []string // "1" for each job of a push
 	pushes   announcer
+	looks    looks
 	closing  context.Context
 	shutdown context.CancelFunc
 }
@@ -97,6 +98,7 @@ var (
 	_ driver.Rescuer     = (*Conn)(nil)
 	_ driver.Pinger      = (*Conn)(nil)
 	_ driver.Advisor     = (*Conn)(nil)
+	_ driver.Selector    = (*Conn)(nil)
 )
 
 // New returns a connection over an open client, without asking the server
@@ -150,6 +152,7 @@ func New(client rueidis.Client, opts *Options) (*Conn, error) {
 	c.scripts.delete, c.scripts.release = newScript(clockLua+heldLua+deleteLua), newScript(s.Release)
 	c.scripts.giveBack, c.scripts.extend = newScript(s.Return), newScript(s.Extend)
 	c.scripts.rescue, c.scripts.due = newScript(s.Rescue), newScript(s.Due)
+	c.scripts.choose = newScript(s.Select)
 	c.scripts.register, c.scripts.registered = newScript(clockLua+registerLua), newScript(clockLua+registeredLua)
 	c.closing, c.shutdown = context.WithCancel(context.Background())
 	return c, nil

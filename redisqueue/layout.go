@@ -38,9 +38,10 @@ type Layout struct {
 // Scripts are the Lua texts of a layout. The head of each file in lua/ tells
 // keys, arguments and answer; a layout that counts attempts elsewhere replaces
 // the texts and keeps those. A layout without notify list is given no key for it.
+// One without Select takes no jobs by selection.
 // Deleting is the same everywhere: the member leaves the reserved set.
 type Scripts struct {
-	Push, Reserve, Release, Return, Extend, Rescue, Due string
+	Push, Reserve, Select, Release, Return, Extend, Rescue, Due string
 }
 
 // plainWorkers is the key of the records beside queues without braces.
@@ -98,6 +99,7 @@ func countedAtReserve() Scripts {
 	return Scripts{
 		Push:    clockLua + pushLua,
 		Reserve: attemptsLua + countedLua + clockLua + heldLua + moveLua + reserveLua,
+		Select:  attemptsLua + countedLua + clockLua + heldLua + moveLua + selectLua,
 		Release: uncountedLua + clockLua + heldLua + releaseLua,
 		Return:  clockLua + heldLua + returnLua,
 		Extend:  clockLua + heldLua + extendLua,
@@ -111,6 +113,7 @@ func countedLater() Scripts {
 	return Scripts{
 		Push:    clockLua + pushLua,
 		Reserve: attemptsLua + countedLaterLua + clockLua + heldLua + moveLua + reserveLua,
+		Select:  attemptsLua + countedLaterLua + clockLua + heldLua + moveLua + selectLua,
 		Release: attemptsLua + countedLaterLua + clockLua + heldLua + releaseLua,
 		Return:  clockLua + heldLua + returnLua,
 		Extend:  clockLua + heldLua + extendLua,
@@ -138,6 +141,8 @@ var (
 	pushLua string
 	//go:embed lua/reserve.lua
 	reserveLua string
+	//go:embed lua/select.lua
+	selectLua string
 	//go:embed lua/delete.lua
 	deleteLua string
 	//go:embed lua/release.lua

@@ -41,12 +41,20 @@ func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Res
 	k := c.keys(queue)
 	mark := strconv.Itoa(1 + rand.IntN(marks))
 	// Jobs that the server has moved must be seen: the call isn't cancelled.
-	answer, err := c.run(context.WithoutCancel(ctx), c.scripts.reserve,
-		k.all(),
-		[]string{strconv.Itoa(max), c.lease, strconv.Itoa(c.migrations(max)), c.requeue, strconv.Itoa(reserveBytes), mark}).ToArray()
+	answer, err := c.run(context.WithoutCancel(ctx), c.scripts.reserve, k.all(), c.delivery(max, mark)).ToArray()
 	if err != nil || len(answer) == 0 {
 		return nil, err
 	}
+	return reservations(queue, answer, mark)
+}
+
+// delivery are the arguments that both scripts which take jobs begin with.
+func (c *Conn) delivery(max int, mark string) []string {
+	return []string{strconv.Itoa(max), c.lease, strconv.Itoa(c.migrations(max)), c.requeue, strconv.Itoa(reserveBytes), mark}
+}
+
+// reservations reads the pairs that such a script answers.
+func reservations(queue string, answer []rueidis.RedisMessage, mark string) ([]driver.Reservation, error) {
 	rs := make([]driver.Reservation, 0, len(answer)/2)
 	for i := 0; i+1 < len(answer); i += 2 {
 		r, err := reservation(&answer[i], &answer[i+1], mark)

@@ -91,6 +91,7 @@ var (
 	_ driver.TxPusher    = (*Conn)(nil)
 	_ driver.TxDeleter   = (*Conn)(nil)
 	_ driver.Pinger      = (*Conn)(nil)
+	_ driver.Selector    = (*Conn)(nil)
 )
 
 // New returns a connection to a jobs table of db. It doesn't touch the
@@ -158,6 +159,8 @@ type flow interface {
 	// reserve takes up to max jobs that are available at now, or were reserved
 	// at expired or before, sorted by id.
 	reserve(ctx context.Context, queue string, now, expired int64, max int) ([]taken, error)
+	// claim is reserve among these jobs.
+	claim(ctx context.Context, ids []int64, now, expired int64, max int) ([]taken, error)
 	// settle applies the change to the reservations that still stand and says
 	// which they were.
 	settle(ctx context.Context, ch change, items []fence) ([]bool, error)

@@ -51,6 +51,11 @@ func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Res
 		return nil, c.explain(err)
 	}
 	a.reserved(version, len(ts), max)
+	return c.deliveries(queue, now, ts), nil
+}
+
+// deliveries are the reservations of rows that were taken at now.
+func (c *Conn) deliveries(queue string, now int64, ts []taken) []driver.Reservation {
 	rs := make([]driver.Reservation, len(ts))
 	for i, t := range ts {
 		r := &receipt{id: t.id, attempts: t.attempts, full: t.full}
@@ -60,7 +65,7 @@ func (c *Conn) Reserve(ctx context.Context, queue string, max int) ([]driver.Res
 			rs[i].Attempts++ // the delivery at hand
 		}
 	}
-	return rs, nil
+	return rs
 }
 
 // moving is the context of statements that move jobs: they are not cut off

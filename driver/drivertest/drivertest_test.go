@@ -47,6 +47,19 @@ func (c limited) Push(ctx context.Context, queue string, ms []driver.Message) ([
 
 func (c limited) Reserve(ctx context.Context, queue string, max int) ([]driver.Reservation, error) {
 	rs, err := c.Conn.Reserve(ctx, queue, max)
+	return c.count(ctx, rs, err)
+}
+
+func (c limited) ReserveMatching(ctx context.Context, queue string, max int, s *driver.Selection) ([]driver.Reservation, error) {
+	if c.fault == "takes what isn't wanted" {
+		return c.Reserve(ctx, queue, max)
+	}
+	rs, err := c.Conn.ReserveMatching(ctx, queue, max, s)
+	return c.count(ctx, rs, err)
+}
+
+// count writes the attempts into the bodies.
+func (c limited) count(ctx context.Context, rs []driver.Reservation, err error) ([]driver.Reservation, error) {
 	if c.fault == "strands what a cancelled reserve took" {
 		time.Sleep(100 * time.Microsecond)
 		if err := ctx.Err(); err != nil {
@@ -137,6 +150,7 @@ var faults = map[string]string{
 	"counts at the first match":             "bodies that look like attempts come back as they were",
 	"is silent about what is lost":          "deleting twice is ErrLost",
 	"never sleeps":                          "wait doesn't spin",
+	"takes what isn't wanted":               "a selection takes what is wanted, in order, and leaves the rest alone",
 }
 
 const faultEnv = "DRIVERTEST_FAULT"

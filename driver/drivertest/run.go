@@ -104,12 +104,13 @@ const (
 	rescues      capability = "Rescuer"
 	pings        capability = "Pinger"
 	advises      capability = "Advisor"
+	selects      capability = "Selector"
 	registers    capability = "Registrar"
 )
 
 var capabilities = []capability{
 	storage, leases, fencing, order, backOfQueue, outlive, second, bodyLimit, textLimit, delayLimit, binary, freeBodies, keepsExpired,
-	txs, txDeletes, waits, extends, returns, sizes, exactSizes, lists, listsQueues, clears, rescues, pings, advises, registers,
+	txs, txDeletes, waits, extends, returns, sizes, exactSizes, lists, listsQueues, clears, rescues, pings, advises, registers, selects,
 }
 
 // missingCapabilities returns what the driver can't do, and why. It is an
@@ -153,6 +154,7 @@ func missingCapabilities(t *testing.T, h Harness) (map[capability]string, error)
 	lacks(rescues, !is[driver.Rescuer](c), absent)
 	lacks(pings, !is[driver.Pinger](c), absent)
 	lacks(advises, !is[driver.Advisor](c), absent)
+	lacks(selects, !is[driver.Selector](c), absent)
 	lacks(registers, !is[driver.Registrar](c), absent)
 	if why[storage] == "" {
 		if traits.Lease > maxLease {
@@ -174,5 +176,5 @@ func is[T any](c driver.Conn) bool {
 func allCases() []testCase {
 	return slices.Concat(
 		generalCases(), pushCases(), limitCases(), reserveCases(), cancelCases(), settleCases(), returnCases(),
-		delayCases(), leaseCases(), waitCases(), closeCases(), inspectCases(), rescueCases(), txCases(), recordCases(), modelCases())
+		delayCases(), leaseCases(), waitCases(), closeCases(), inspectCases(), rescueCases(), txCases(), recordCases(), selectionCases(), modelCases())
 }

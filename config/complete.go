@@ -30,6 +30,9 @@ func (c *completer) complete() (*node, []error) {
 	})
 	c.section(tree, "cache", "stores", func(name string, user *node) *node {
 		folder := (&stock{v: c.version, root: c.root}).pathOf("storage/framework/cache/data", ".spool/cache")
+		if c.think != nil {
+			folder = filepath.Join(c.root, filepath.FromSlash(thinkFolder))
+		}
 		return c.byDriver("cache.stores."+name, c.stock.at("cache", "stores", name), user, func(d string, src Source) *node { return storeDefaults(d, folder, src) })
 	})
 	c.inherit(tree)

@@ -24,8 +24,10 @@ type Config struct {
 	// Version), which means that no Laravel application is involved.
 	Laravel Version `key:"laravel"`
 	// ThinkPHP is the version of the ThinkPHP application beside us, whose
-	// variables and defaults apply: 5.0, 5.1, 6, 8; empty means none.
-	ThinkPHP string `key:"thinkphp" enum:"5.0,5.1,6,8"`
+	// variables and defaults apply: 5.0, 5.1, 6, 8; empty means none. 5.0.10 is
+	// 5.0.0 to 5.0.10, whose file cache differs. A whole version (8.0.4) is
+	// taken for the one of these that it is.
+	ThinkPHP string `key:"thinkphp" enum:"5.0,5.0.10,5.1,6,8"`
 	// StockEnv says whether Laravel's names in the environment (REDIS_HOST, …)
 	// set what they set in a stock application. Without it the environment only
 	// counts where spool.yaml says ${NAME}.

@@ -72,6 +72,7 @@ type loader struct {
 	version  Version
 	think    *node     // ThinkPHP's version; nil without ThinkPHP
 	lock     thinkLock // of composer.lock
+	words    *node     // of the cache: where it is described as ThinkPHP does
 	sections bool      // the .env file is ThinkPHP's
 	warnings []Finding
 	errs     []error
@@ -193,7 +194,7 @@ func (l *loader) build() (*Config, error) {
 	stock := stockTree(l.version, l.root, l.appName(env, written))
 	names := bindings()
 	if l.think != nil {
-		stock = thinkStock(stock, l.think.text)
+		stock = thinkStock(stock, l.think.text, l.root)
 		names = append(thinkBindings(), ownBindings()...)
 	}
 	over, found := env.overlay(names, l.version, stock.merge(written))
@@ -203,6 +204,9 @@ func (l *loader) build() (*Config, error) {
 	}
 	user := l.yaml.merge(over).merge(l.flags)
 	if l.think != nil {
+		if user.at("thinkphp") != nil {
+			user.setKey("thinkphp", l.think) // without its patch release
+		}
 		stock.setKey("thinkphp", l.think)
 	} else {
 		l.addDatabaseURL(env, user, stock)

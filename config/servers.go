@@ -153,6 +153,9 @@ type Store struct {
 	Table string `key:"table" for:"database"`
 	// LockTable is the table of the locks.
 	LockTable string `key:"lock_table" for:"database"`
+	// Flat says that the files of a ThinkPHP application stand in the folder
+	// itself (its cache_subdir is false).
+	Flat bool `key:"flat" for:"file"`
 	// Path is the folder of the values.
 	Path string `key:"path" for:"file" path:"true"`
 	// LockPath is the folder of the locks; empty means Path.

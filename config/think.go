@@ -25,6 +25,7 @@ var flatKeys = []string{
 
 // fromThink rewrites ThinkPHP's words in a tree into those of [Config].
 func (l *loader) fromThink(tree *node) {
+	l.fromThinkCache(tree)
 	q := tree.at("queue")
 	if q == nil || q.kind != mapping {
 		return
@@ -120,15 +121,14 @@ func (l *loader) thinkConnection(tree *node, name string, c *node) {
 	if c.value("version") == "" && l.lock.queue != "" {
 		c.put("version", text(l.lock.queue, Source{Kind: FromFile, File: l.lock.file}))
 	}
-	thinkRedis(tree, name, c)
+	if c.value("driver") == "redis" {
+		l.ownRedis(tree, "queue_"+name, c)
+	}
 }
 
-// thinkRedis makes a Redis connection of the server's settings, which stand in
-// the queue connection itself in ThinkPHP.
-func thinkRedis(tree *node, name string, c *node) {
-	if c.value("driver") != "redis" {
-		return
-	}
+// ownRedis makes a Redis connection of the server's settings, which stand in
+// the queue connection or the cache store itself in ThinkPHP.
+func (l *loader) ownRedis(tree *node, own string, c *node) {
 	r := &node{src: c.src}
 	for _, k := range [][2]string{{"host", "host"}, {"port", "port"}, {"password", "password"}, {"select", "database"}, {"timeout", "timeout"}} {
 		if v := c.child(k[0]); v != nil {
@@ -140,7 +140,6 @@ func thinkRedis(tree *node, name string, c *node) {
 		return
 	}
 	r.put("prefix", text("", thinkDefault))
-	own := "queue_" + name
 	tree.set(r, "database", "redis", own)
 	c.put("connection", text(own, r.fields[r.keys[0]].src).derive())
 }
@@ -153,11 +152,16 @@ func rename(n *node, from, to string) {
 }
 
 // thinkStock lays ThinkPHP's defaults over Spool's own.
-func thinkStock(stock *node, version string) *node {
+func thinkStock(stock *node, version, root string) *node {
 	src := Source{Kind: FromDefault, Name: "ThinkPHP " + version}
 	over := &node{}
+	failed := "think" // its table failed_jobs
+	if strings.HasPrefix(version, "5") {
+		failed = "file" // think-queue 1 and 2 have no table
+	}
 	for key, value := range map[string]string{
-		"app.timezone": "Asia/Shanghai", "cache.prefix": "", "database.redis.options.prefix": "", "database.redis.cache.database": "0", "cache.stores.redis.lock_connection": "",
+		"queue.failed.driver": failed, "queue.failed.path": filepath.Join(root, "runtime", "spool-failed.json"),
+		"app.timezone": "Asia/Shanghai", "cache.default": "file", "cache.prefix": "", "database.redis.options.prefix": "", "database.redis.cache.database": "0", "cache.stores.redis.lock_connection": "",
 		"database.default": "mysql", "database.connections.mysql.username": "root", "database.connections.mysql.charset": "utf8mb4",
 	} {
 		over.setKey(key, text(value, src))
@@ -248,11 +252,7 @@ func (l *loader) findThink() {
 		l.think = said
 	case l.yaml.at("laravel") != nil || l.flags.at("laravel") != nil || l.env.has("SPOOL_LARAVEL"):
 	case l.lock.framework != "":
-		major, rest, _ := strings.Cut(l.lock.framework, ".")
-		if minor, _, _ := strings.Cut(rest, "."); major == "5" {
-			major += "." + minor
-		}
-		l.think = text(major, Source{Kind: FromFile, File: l.lock.file})
+		l.think = text(l.lock.framework, Source{Kind: FromFile, File: l.lock.file})
 	case l.sections:
 		l.think = text("6", Source{Kind: FromDefault, Name: "the .env file has sections"})
 	}
@@ -260,8 +260,12 @@ func (l *loader) findThink() {
 		l.think = nil
 	}
 	if l.think == nil {
+		if l.words != nil {
+			l.errs = append(l.errs, &Error{l.words.src, "cache", "says type, as ThinkPHP does: say thinkphp: 5.0, 5.1, 6 or 8 too, since its versions write differently"})
+		}
 		return
 	}
+	l.think = text(thinkVersion(l.think.text), l.think.src)
 	for name, v := range l.env { // how ThinkPHP calls variables of the process
 		if bare, ok := strings.CutPrefix(name, "PHP_"); ok && v.src.File == "" {
 			if have, taken := l.env[bare]; !taken || have.src.File != "" {

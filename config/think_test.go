@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -174,5 +175,77 @@ func TestThinkPHPLock(t *testing.T) {
 	cfg := load(t, write(t, files), nil)
 	if cfg.ThinkPHP != "6" || cfg.Connections["redis"].Version != "3.0.4" {
 		t.Errorf("ThinkPHP %q, think-queue %q", cfg.ThinkPHP, cfg.Connections["redis"].Version)
+	}
+}
+
+// ThinkPHP's config/cache.php, of 5 (one store, several) and of 6 and 8.
+func TestThinkPHPCache(t *testing.T) {
+	for yaml, want := range map[string]struct{ store, driver, path string }{
+		"thinkphp: 8":   {"file", "file", "runtime/cache"},
+		"thinkphp: 5.0": {"file", "file", "runtime/cache"},
+		"thinkphp: 6\ncache: {default: file, stores: {file: {type: File, path: '', prefix: '', expire: 0, tag_prefix: 'tag:', serialize: []}, memcached: {type: memcached, host: x}}}": {"file", "file", "runtime/cache"},
+		"thinkphp: 6\ncache: {default: files, stores: {files: {type: File, path: var/c, prefix: shop}}}":                                                                               {"files", "file", "var/c/shop"},
+		"thinkphp: 5.1\ncache: {type: File, path: '', prefix: shop, expire: 0}":                                                                                                        {"file", "file", "runtime/cache/shop"},
+		"thinkphp: 5.1\ncache: {type: complex, default: {type: File, cache_subdir: false}, redis: {type: redis, host: r}}":                                                             {"default", "file", "runtime/cache"},
+		"thinkphp: 5.0\ncache: {type: redis, host: cache.example, port: 6380, password: p, select: 5, prefix: 'shop:', timeout: 0, persistent: false}":                                 {"redis", "redis", ""},
+		"thinkphp: 8\ncache: {default: redis, stores: {redis: {type: redis, host: cache.example, port: 6380, password: p, select: 5, prefix: 'shop:', expire: 0}}}":                    {"redis", "redis", ""},
+	} {
+		dir := write(t, map[string]string{"spool.yaml": yaml})
+		cfg := load(t, dir, nil)
+		s := cfg.Cache.Stores[cfg.Cache.Default]
+		if cfg.Cache.Default != want.store || s == nil || s.Driver != want.driver {
+			t.Errorf("%s: the store is %s: %+v", yaml, cfg.Cache.Default, s)
+			continue
+		}
+		if want.path != "" && s.Path != filepath.Join(dir, filepath.FromSlash(want.path)) {
+			t.Errorf("%s: the folder is %s", yaml, s.Path)
+		}
+		if s.Flat != strings.Contains(yaml, "cache_subdir: false") {
+			t.Errorf("%s: flat is %v", yaml, s.Flat)
+		}
+		if s.Driver == "redis" {
+			if r := cfg.Redis[s.Connection]; s.Prefix != "shop:" || r.Host != "cache.example" || r.Port != 6380 || r.Password != "p" || r.Database != 5 || r.Prefix != "" {
+				t.Errorf("%s: prefix %q on %+v", yaml, s.Prefix, r)
+			}
+		}
+	}
+	for yaml, want := range map[string]string{
+		"thinkphp: 8\ncache: {default: m, stores: {m: {type: memcached}}}":        "spool.yaml:2: cache.stores.m: is a store that only PHP reads (memcached)",
+		"thinkphp: 8\ncache: {stores: {file: {type: File, data_compress: true}}}": "cache.stores.file.data_compress: is not understood but as false",
+		"cache: {default: file, stores: {file: {type: File}}}":                    "say thinkphp: 5.0, 5.1, 6 or 8 too",
+	} {
+		_, err := Load(&Options{Dir: write(t, map[string]string{"spool.yaml": yaml})})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", yaml, err, want)
+		}
+	}
+}
+
+// A whole version is taken for the one whose settings it has.
+func TestThinkPHPVersions(t *testing.T) {
+	for version, want := range map[string]string{"5.0.7": "5.0.10", "5.0.10": "5.0.10", "v5.0.11": "5.0", "5.0.25": "5.0", "5.1.42": "5.1", "6.1.2": "6", "6.0": "6", "8.0.4": "8", "8": "8"} {
+		if cfg := load(t, write(t, map[string]string{"spool.yaml": "thinkphp: '" + version + "'"}), nil); cfg.ThinkPHP != want {
+			t.Errorf("thinkphp: %s is %s, want %s", version, cfg.ThinkPHP, want)
+		}
+		lock := `{"packages":[{"name":"topthink/framework","version":"` + version + `"}]}`
+		if cfg := load(t, write(t, map[string]string{"composer.lock": lock}), nil); cfg.ThinkPHP != want {
+			t.Errorf("composer.lock with %s: %s, want %s", version, cfg.ThinkPHP, want)
+		}
+	}
+}
+
+// Failed jobs are kept where nobody says otherwise: think-queue 3 has a table
+// for them, 1 and 2 have none.
+func TestThinkPHPFailedJobs(t *testing.T) {
+	for version, want := range map[string]string{"5.0": "file", "5.1": "file", "6": "think", "8": "think"} {
+		dir := write(t, map[string]string{"spool.yaml": "thinkphp: " + version})
+		f := load(t, dir, nil).Failed
+		if f.Driver != want || want == "file" && f.Path != filepath.Join(dir, "runtime", "spool-failed.json") || want == "think" && f.Table != "failed_jobs" {
+			t.Errorf("ThinkPHP %s: %+v", version, f)
+		}
+	}
+	cfg := load(t, write(t, map[string]string{"spool.yaml": "thinkphp: 8\nqueue: {failed: {type: none}}"}), nil)
+	if cfg.Failed.Driver != "null" {
+		t.Errorf("type none is %+v", cfg.Failed)
 	}
 }

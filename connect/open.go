@@ -181,6 +181,9 @@ func (s *Set) openStore(ctx context.Context, name string) (Cache, error) {
 	case "array", "null":
 		return cache.NewMemory(), nil
 	case "file":
+		if v := s.Config.ThinkPHP; v != "" {
+			return cache.NewThinkFile(c.Path, &cache.ThinkFileOptions{Form: thinkForm(v), Flat: c.Flat}), nil
+		}
 		return cache.NewFile(c.Path, &cache.FileOptions{LockDir: c.LockPath, LockPrefix: s.fileLockPrefix()}), nil
 	case "database":
 		return s.openSQLStore(ctx, c)
@@ -188,6 +191,19 @@ func (s *Set) openStore(ctx context.Context, name string) (Cache, error) {
 		return s.openRedisStore(ctx, c)
 	}
 	return nil, fmt.Errorf("driver %q of cache store %s is not built into this program", c.Driver, name)
+}
+
+// thinkForm is what the file cache of a version of ThinkPHP writes.
+func thinkForm(version string) cache.ThinkForm {
+	switch version {
+	case "5.0.10":
+		return cache.Think5010
+	case "5.0":
+		return cache.Think50
+	case "5.1":
+		return cache.Think51
+	}
+	return cache.Think6
 }
 
 // fileLockPrefix is what Laravel puts before lock files since version 13.

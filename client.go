@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/spoolq/spool/driver"
@@ -54,6 +55,9 @@ type Ref struct {
 	UUID              string // the job's identity, retries included
 	// ID is the backend's id; empty for one held until a commit.
 	ID string
+	// Skipped says that the job was not dispatched, because another one has its
+	// lock (see [Unique]); UUID and ID are empty then.
+	Skipped bool
 }
 
 // prepared is a job ready to be sent.
@@ -130,6 +134,9 @@ func dispatchAll(ctx context.Context, d Dispatcher, names []string, data []any, 
 	if !o.at.IsZero() {
 		o.delay = o.at.Sub(now)
 	}
+	if o.dedup != "" && len(data) > 1 {
+		return nil, fmt.Errorf("%d jobs can't have the deduplication id %q: all but one would be dropped; have each say its own, see Deduplicated", len(data), o.dedup)
+	}
 	w := wanted{names: names, data: data, o: &o, now: now}
 	name, f := client.manager.target(o.connection)
 	if f != nil {
@@ -156,6 +163,21 @@ func (w wanted) part(from, to int) wanted {
 	return w
 }
 
+// at returns the jobs of these indexes.
+func (w wanted) at(indexes []int) wanted {
+	if len(indexes) == len(w.names) {
+		return w
+	}
+	some := wanted{o: w.o, now: w.now}
+	for _, i := range indexes {
+		some.names, some.data = append(some.names, w.names[i]), append(some.data, w.data[i])
+		if w.uuids != nil {
+			some.uuids = append(some.uuids, w.uuids[i])
+		}
+	}
+	return some
+}
+
 // dispatchTo dispatches jobs to one connection and returns those accepted.
 func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, again func(ctx context.Context, w wanted, err error) (int, error)) ([]Ref, error) {
 	client := d.client()
@@ -171,19 +193,32 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 	for len(w.names) > 0 {
 		n := min(len(w.names), maxBulk)
 		part := w.part(0, n)
-		jobs, err := client.prepare(ctx, c, queue, part)
+		jobs, at, err := client.prepare(ctx, c, queue, part)
 		if err != nil {
 			return refs, err
 		}
 		s := sending{conn: c, queue: queue, jobs: jobs}
 		if again != nil {
+			live := part.at(at)
 			s.again = func(ctx context.Context, accepted int, err error) (int, error) {
-				return again(ctx, part.part(accepted, n), err)
+				return again(ctx, live.part(accepted, len(at)), err)
 			}
 		}
-		ids, err := d.send(ctx, s)
-		for i, id := range ids {
-			refs = append(refs, Ref{Connection: c.Name, Queue: queue, UUID: jobs[i].uuid, ID: id})
+		var ids []string
+		if len(jobs) > 0 {
+			ids, err = d.send(ctx, s)
+		}
+		sent := n // of part, those skipped between them included
+		if err != nil {
+			client.unlock(ctx, jobs[len(ids):])
+			sent = at[len(ids)]
+		}
+		for i := range sent {
+			r := Ref{Connection: c.Name, Queue: queue, Skipped: true}
+			if k, ok := slices.BinarySearch(at, i); ok {
+				r.UUID, r.ID, r.Skipped = jobs[k].uuid, ids[k], false
+			}
+			refs = append(refs, r)
 		}
 		if err != nil {
 			return refs, err
@@ -200,40 +235,49 @@ func (d *dispatch) wantsCommit(c *Connection) bool {
 	return c.AfterCommit
 }
 
-// prepare encodes jobs for one connection.
-func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, w wanted) ([]prepared, error) {
-	counts, o := conn.conn.Traits().CountsInBody, w.o
-	jobs := make([]prepared, len(w.names))
-	for i, name := range w.names {
-		extra := o.extra
-		if len(c.extend) > 0 { // which may add to it, for this job
-			if extra = maps.Clone(extra); extra == nil {
-				extra = make(map[string]any)
-			}
+// keys returns the message group and the deduplication id of a job.
+func (d *dispatch) keys(job any) (group, dedup string) {
+	group, dedup = d.group, d.dedup
+	if g, ok := job.(Grouped); ok && group == "" {
+		group = g.MessageGroup()
+	}
+	if k, ok := job.(Deduplicated); ok && dedup == "" {
+		dedup = k.DeduplicationID()
+	}
+	return group, dedup
+}
+
+// prepare encodes jobs for one connection, and takes the locks of those that are
+// unique. at are the indexes of those that have got theirs, or need none.
+func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, w wanted) (jobs []prepared, at []int, err error) {
+	jobs, at = make([]prepared, 0, len(w.names)), make([]int, 0, len(w.names))
+	for i := range w.names {
+		j, ok, err := c.prepareOne(ctx, conn, w, i)
+		if err != nil {
+			c.unlock(ctx, append(jobs, j))
+			return nil, nil, fmt.Errorf("job %s: %w", w.names[i], err)
 		}
-		draft := &Draft{
-			Name: name, DisplayName: o.display, Data: w.data[i], Policy: o.policy,
-			Delay: o.delay, Created: w.now, CountsInBody: counts, Extra: extra,
-		}
-		if w.uuids != nil {
-			draft.UUID = w.uuids[i]
-		} else {
-			draft.UUID = NewUUID()
-		}
-		if counts {
-			draft.ID = newID()
-		}
-		for _, fn := range c.extend {
-			fn(draft)
+		if !ok {
+			Emit(ctx, conn.events, UniqueJobSkipped{Connection: conn.Name, Queue: queue, Name: j.name, Key: j.unique.Key})
+			continue
 		}
 		body, err := conn.Format.Encode(draft)
 		if err != nil {
 			return nil, fmt.Errorf("job %s: %w", name, err)
 		}
-		jobs[i] = prepared{name: name, uuid: draft.UUID, msg: driver.Message{ID: draft.ID, Body: body, Delay: o.delay}}
-		Emit(ctx, conn.events, JobQueueing{Connection: conn.Name, Queue: queue, Name: name, UUID: draft.UUID, Body: body, Delay: o.delay})
 	}
-	return jobs, nil
+	if counts {
+		draft.ID = newID()
+	}
+	for _, fn := range c.extend {
+		fn(draft)
+	}
+	body, err := conn.Format.Encode(draft)
+	if err != nil {
+		return j, false, err
+	}
+	j.uuid, j.msg = draft.UUID, driver.Message{ID: draft.ID, Body: body, Delay: draft.Delay}
+	return j, true, nil
 }
 
 func (c *Client) client() *Client { return c }
@@ -257,12 +301,13 @@ func (c *Client) send(ctx context.Context, s sending) (ids []string, err error) 
 		}
 		ids, err = s.conn.pushAll(ctx, s.queue, ms)
 	}
-	queued(ctx, s.conn, s.queue, s.jobs, ids)
+	c.queued(ctx, s.conn, s.queue, s.jobs, ids)
 	return ids, err
 }
 
 // queued raises JobQueued for the jobs that were accepted.
-func queued(ctx context.Context, conn *Connection, queue string, jobs []prepared, ids []string) {
+func (c *Client) queued(ctx context.Context, conn *Connection, queue string, jobs []prepared, ids []string) {
+	c.markLast(ctx, jobs[:len(ids)])
 	if !Listening[JobQueued](conn.events) {
 		return
 	}

@@ -203,7 +203,7 @@ func (c *Connection) pushAll(ctx context.Context, queue string, ms []driver.Mess
 func (c *Connection) PushRaw(ctx context.Context, queue string, body []byte, delay time.Duration) (string, error) {
 	m := driver.Message{Body: body, Delay: delay}
 	if p, _ := c.Format.Decode(body); p != nil { // what is no job has no id
-		m.ID = p.ID
+		m.ID, m.Group = p.ID, p.Group
 	}
 	return c.push(ctx, c.QueueOr(queue), m)
 }

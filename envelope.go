@@ -22,6 +22,10 @@ var Native Format = native{}
 
 type native struct{}
 
+// groupKey is the payload's key of the message group: Spool's own, as Laravel
+// keeps it inside the objects of class jobs only.
+const groupKey = "messageGroup"
+
 // Encode implements [Format].
 func (native) Encode(d *Draft) ([]byte, error) {
 	e := envelope{b: make([]byte, 0, 512)}
@@ -280,6 +284,8 @@ func (p *Payload) field(key string, v []byte, l *legacyKeys) (err error) {
 		l.hasBackoff = pol.Backoff != nil
 	case "delay":
 		l.delay, err = waits(v)
+	case groupKey:
+		p.Group, err = text(v)
 	case "createdAt":
 		err = number(v, func(n int64) { p.Created = moment(n) })
 	}

@@ -36,6 +36,27 @@ func (c *Connection) List(ctx context.Context, queue string, state driver.State,
 	return entries, next, err
 }
 
+// Peek returns the next job of a queue in one state; see [driver.Peeker].
+func (c *Connection) Peek(ctx context.Context, queue string, state driver.State) (entry driver.Entry, ok bool, err error) {
+	queue = c.QueueOr(queue)
+	err = inspect(c, "peek", queue, func(p driver.Peeker) (err error) {
+		entry, ok, err = p.Peek(ctx, queue, state)
+		return err
+	})
+	return entry, ok, err
+}
+
+// Kick makes up to max buried jobs of a queue available again and returns how
+// many; see [driver.Kicker].
+func (c *Connection) Kick(ctx context.Context, queue string, max int) (n int, err error) {
+	queue = c.QueueOr(queue)
+	err = inspect(c, "kick", queue, func(k driver.Kicker) (err error) {
+		n, err = k.Kick(ctx, queue, max)
+		return err
+	})
+	return n, err
+}
+
 // Queues returns the names of the queues that hold jobs, sorted.
 func (c *Connection) Queues(ctx context.Context) (names []string, err error) {
 	err = inspect(c, "list queues", "", func(l driver.QueueLister) (err error) {

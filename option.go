@@ -24,6 +24,18 @@ type Configured interface {
 	JobOptions() []DispatchOption
 }
 
+// Grouped is implemented by jobs that say which message group they belong to;
+// see [OnGroup]. "" is none.
+type Grouped interface {
+	MessageGroup() string
+}
+
+// Deduplicated is implemented by jobs that have a deduplication id of their own;
+// see [Deduplicate]. "" is none.
+type Deduplicated interface {
+	DeduplicationID() string
+}
+
 // Tries sets how many attempts a job has; 0 means any number.
 func Tries(n int) PolicyOption { return func(p *Policy) { p.Tries = new(max(n, 0)) } }
 
@@ -57,6 +69,8 @@ type dispatch struct {
 	at          time.Time
 	afterCommit *bool
 	display     string
+	group       string
+	dedup       string
 	extra       map[string]any
 	policy      Policy
 }
@@ -73,6 +87,22 @@ func OnConnection(name string) DispatchOption {
 // OnQueue sends the job to a queue other than the connection's default one.
 func OnQueue(name string) DispatchOption {
 	return dispatchOption(func(d *dispatch) { d.queue = name })
+}
+
+// OnGroup puts the job into a message group, where the store knows groups
+// (SQS): on a FIFO queue the jobs of a group run in order, on a standard queue
+// the group is the tenant of a fair queue. It wins over [Grouped], and stays the
+// job's when it is retried. Other stores ignore it.
+func OnGroup(id string) DispatchOption {
+	return dispatchOption(func(d *dispatch) { d.group = id })
+}
+
+// Deduplicate gives the job the id by which a FIFO queue of SQS knows a job that
+// was dispatched within the last five minutes, and drops it. It wins over
+// [Deduplicated]. Other stores ignore it. Of several jobs in one call only one
+// would be left, so these are refused.
+func Deduplicate(id string) DispatchOption {
+	return dispatchOption(func(d *dispatch) { d.dedup = id })
 }
 
 // Delay keeps the job invisible for at least d.

@@ -24,6 +24,8 @@ type Draft struct {
 	Created time.Time
 	// CountsInBody says that the backend counts attempts in the payload.
 	CountsInBody bool
+	// of; nil if it has none. They are in Extra too; a format whose framework has a
+	// place of its own for the owner writes it there as well.
 	// Extra holds further top-level keys, e.g. tags or a trace context, in sorted
 	// order behind the others. They replace keys that the format writes, but
 	// never id and attempts, which belong to the backend.
@@ -51,6 +53,8 @@ type Payload struct {
 	Created time.Time
 	// Delay is the delay of the dispatch.
 	Delay time.Duration
+	// Group is the message group (see [OnGroup]), so that a retry is in it too.
+	Group string
 	// Into decodes the data into v, a pointer; nil means by JSON from Data.
 	Into func(v any) error
 }

@@ -128,6 +128,8 @@ var (
 	_ driver.Extender     = (*Conn)(nil)
 	_ driver.LossNotifier = (*Conn)(nil)
 	_ driver.Sizer        = (*Conn)(nil)
+	_ driver.Peeker       = (*Conn)(nil)
+	_ driver.Kicker       = (*Conn)(nil)
 	_ driver.QueueLister  = (*Conn)(nil)
 	_ driver.Clearer      = (*Conn)(nil)
 	_ driver.Pinger       = (*Conn)(nil)

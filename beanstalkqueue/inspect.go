@@ -115,10 +115,6 @@ func (c *Conn) Queues(ctx context.Context) ([]string, error) {
 	return queues, nil
 }
 
-// Buried is the state of jobs that [Conn.Peek] finds besides those of package
-// driver.
-const Buried driver.State = "buried"
-
 // Peek returns the next job of a tube that is pending, delayed (the one due
 // first) or buried, without reserving it; ok is false if there is none. It is
 // all that the server shows of its jobs: those that are reserved it doesn't, which is
@@ -127,7 +123,7 @@ func (c *Conn) Peek(ctx context.Context, queue string, state driver.State) (e dr
 	if err := c.begin(ctx, queue); err != nil {
 		return e, false, err
 	}
-	command := map[driver.State]string{driver.Pending: "peek-ready", driver.Delayed: "peek-delayed", Buried: "peek-buried"}[state]
+	command := map[driver.State]string{driver.Pending: "peek-ready", driver.Delayed: "peek-delayed", driver.Buried: "peek-buried"}[state]
 	if command == "" {
 		return e, false, fmt.Errorf("beanstalkd shows no jobs that are %s: %w", state, errors.ErrUnsupported)
 	}

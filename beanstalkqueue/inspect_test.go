@@ -33,8 +33,8 @@ func TestBuryAndKick(t *testing.T) {
 	if s := size(t, c, q); s.Total() != 1 {
 		t.Errorf("Size is %+v, want the delayed job", s)
 	}
-	e, ok, err := c.Peek(t.Context(), q, Buried)
-	if err != nil || !ok || string(e.Body) != "1" || e.Attempts != 1 || e.State != Buried {
+	e, ok, err := c.Peek(t.Context(), q, driver.Buried)
+	if err != nil || !ok || string(e.Body) != "1" || e.Attempts != 1 || e.State != driver.Buried {
 		t.Errorf("Peek found %+v, %v, %v", e, ok, err)
 	}
 	if n, err := c.Kick(t.Context(), q, 2); n != 2 || err != nil {
@@ -56,7 +56,7 @@ func TestBuryAndKick(t *testing.T) {
 func TestPeek(t *testing.T) {
 	t.Parallel()
 	c, q := open(t, testserver.Beanstalkd(t), nil), tube()
-	for _, state := range []driver.State{driver.Pending, driver.Delayed, Buried} {
+	for _, state := range []driver.State{driver.Pending, driver.Delayed, driver.Buried} {
 		if _, ok, err := c.Peek(t.Context(), q, state); ok || err != nil {
 			t.Errorf("Peek of no %s job returned %v, %v", state, ok, err)
 		}

@@ -52,6 +52,9 @@ type App struct {
 	// Setup is called once the connections are configured and before a command
 	// uses them; listeners are added here.
 	Setup func(ctx context.Context, s *connect.Set) error
+	// Drivers are drivers of the application's own, by name: there is a
+	// connection of each name, and spool.yaml may configure others with it.
+	Drivers map[string]connect.OpenDriver
 	// Version is printed by the command version; "" means that of the build.
 	Version string
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -54,6 +55,7 @@ func (e *env) config() (*config.Config, error) {
 	}
 	cfg, err := config.Load(&config.Options{
 		Dir: e.io.Dir, Environ: e.io.Env, File: e.configFile, EnvFile: e.envFile, Flags: flags,
+		Drivers: slices.Sorted(maps.Keys(e.app.Drivers)),
 	})
 	if err != nil {
 		return nil, &usageError{err}
@@ -71,7 +73,7 @@ func (e *env) open(ctx context.Context) (*connect.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := connect.New(cfg, &connect.Options{Mux: e.mux(), Logger: e.logger(), Output: e.output})
+	set, err := connect.New(cfg, &connect.Options{Mux: e.mux(), Logger: e.logger(), Output: e.output, Drivers: e.app.Drivers})
 	if err != nil {
 		return nil, &usageError{err}
 	}

@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -29,7 +31,8 @@ func listCommand(e *env) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List the jobs of a queue",
 		Long: `List the jobs of a queue as they stand, without touching them. What is in a payload
-is shown only with --payload.`,
+is shown only with --payload. beanstalkd shows the next job of each state alone, and
+none that is reserved.`,
 		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +41,7 @@ is shown only with --payload.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.queue, "queue", "", "the `QUEUE` (default: the connection's own)")
-	f.StringSliceVar(&o.states, "state", nil, "only jobs in these `STATES`: pending, delayed, reserved")
+	f.StringSliceVar(&o.states, "state", nil, "only jobs in these `STATES`: pending, delayed, reserved, buried")
 	f.IntVar(&o.limit, "limit", 100, "list `N` jobs at most; 0: all")
 	f.BoolVar(&o.json, "json", false, "print one JSON object for each job")
 	f.BoolVar(&o.payload, "payload", false, "show payloads too")
@@ -60,6 +63,12 @@ func (e *env) list(ctx context.Context, name string, o listOptions) error {
 	conn, err := e.connection(ctx, name)
 	if err != nil {
 		return err
+	}
+	if onlyPeeks(conn) {
+		return e.peek(ctx, conn, o)
+	}
+	if slices.Contains(chosen, driver.Buried) {
+		return cannot(errors.ErrUnsupported, conn, "bury jobs, so there are none to list")
 	}
 	n := 0
 	for _, state := range chosen {

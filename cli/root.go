@@ -90,6 +90,7 @@ func commands(e *env) []*cobra.Command {
 	list := []*cobra.Command{
 		command(groupWork, "work", workCommand(e)),
 		command(groupWork, "listen", listenCommand(e)),
+		command(groupWork, "workers", workersCommand(e)),
 		command(groupWork, "restart", restartCommand(e)),
 		command(groupWork, "", subscribeCommand(e)),
 		command(groupWork, "pause", pauseCommand(e)),
@@ -101,6 +102,7 @@ func commands(e *env) []*cobra.Command {
 		command(groupQueue, "jobs", listCommand(e)),
 		command(groupQueue, "monitor", monitorCommand(e)),
 		command(groupQueue, "reserved", reservedCommand(e)),
+		command(groupQueue, "kick", kickCommand(e)),
 		command(groupQueue, "clear", clearCommand(e)),
 		command(groupFailed, "failed", failedCommand(e)),
 		command(groupFailed, "retry", retryCommand(e)),

@@ -137,11 +137,12 @@ func cannot(err error, conn *spool.Connection, what string) error {
 // states reads --state.
 func states(names []string) ([]driver.State, error) {
 	all := []driver.State{driver.Pending, driver.Delayed, driver.Reserved}
+	known := append(all, driver.Buried)
 	var chosen []driver.State
 	for _, n := range names {
 		s := driver.State(strings.TrimSpace(n))
-		if !slices.Contains(all, s) {
-			return nil, usagef("--state %q: want pending, delayed or reserved", n)
+		if !slices.Contains(known, s) {
+			return nil, usagef("--state %q: want pending, delayed, reserved or buried", n)
 		}
 		chosen = append(chosen, s)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -75,18 +76,28 @@ func (c *checker) connection(q *Connection) {
 		if q.Prefix == "https://sqs.us-east-1.amazonaws.com/your-account-id" {
 			c.add(Refuse, key+".prefix", "still names the account your-account-id: set SQS_PREFIX")
 		}
+		if store := cmp.Or(q.OverflowStore, c.cfg.Cache.Default); q.OverflowFlush && store == c.cfg.Cache.Default {
+			c.add(Warn, key+".overflow.flush_on_clear", "clearing a queue empties the cache store %s, with the restart and pause signals, locks and counters in it: keep large payloads in a store of their own (overflow.store)", store)
+		}
 	case "database":
 		c.sqlite(q)
+		c.overlap(q, key)
 		c.lease(q, key)
 	case "redis":
 		c.redis(q, key)
+		c.overlap(q, key)
 		c.lease(q, key)
 	case "beanstalkd":
+		if q.Priority < 1 {
+			c.add(Refuse, key+".priority", "%d: it must be 1 or more, Laravel's is 1024", q.Priority)
+		}
 		if q.RetryAfter == nil {
 			c.add(Warn, key+".retry_after", "null: beanstalkd has no reservations that stay; jobs are given 90 s, after which it takes back those of a worker that died")
 			return
 		}
 		c.lease(q, key)
+	default:
+		c.lease(q, key) // the program's own
 	}
 }
 

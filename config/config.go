@@ -103,7 +103,8 @@ type Maintenance struct {
 type Connection struct {
 	// Name is the key it stands under.
 	Name string `key:"-"`
-	// Driver is what holds the jobs.
+	// Driver is what holds the jobs: one of these, or one that the program adds
+	// (see Options).
 	Driver string `key:"driver" enum:"sync,null,memory,database,redis,beanstalkd,sqs,deferred,background,failover"`
 	// Profile is what is stored: what Laravel does, or what think-queue does in
 	// versions 1.1 to 2.0 (tq1), 3.0.2 to 3.0.4 (tq3-legacy), and since 3.0.5 (tq3).
@@ -123,12 +124,12 @@ type Connection struct {
 	// RetryAfter is the lease: a job whose worker is gone is tried again after
 	// it. Live workers renew it. With null (nil) expired reservations are not
 	// re-queued by this connection.
-	RetryAfter *time.Duration `key:"retry_after" for:"database,redis,beanstalkd,sqs,memory"`
+	RetryAfter *time.Duration `key:"retry_after" for:"database,redis,beanstalkd,sqs,memory,other"`
 	// BlockFor is how long a worker blocks in the server for a job. With null
 	// (nil) it doesn't block there; 0 blocks without limit.
 	BlockFor *time.Duration `key:"block_for" for:"redis,beanstalkd"`
 	// AfterCommit holds dispatches back until the transaction at hand commits.
-	AfterCommit bool `key:"after_commit" for:"database,redis,beanstalkd,sqs,sync,deferred,background"`
+	AfterCommit bool `key:"after_commit" for:"database,redis,beanstalkd,sqs,sync,deferred,background,other"`
 	// MigrationBatch is how many due jobs are moved at once; -1 is all of them.
 	MigrationBatch int `key:"migration_batch_size" for:"redis"`
 	// WaitReplicas is how many replicas must have a job before a dispatch
@@ -142,6 +143,10 @@ type Connection struct {
 	Host string `key:"host" for:"beanstalkd"`
 	// Port is the server's TCP port.
 	Port int `key:"port" for:"beanstalkd"`
+	// Priority is that of the jobs that are pushed: smaller numbers come first.
+	Priority int `key:"priority" for:"beanstalkd"`
+	// Timeout is how long connecting may take.
+	Timeout time.Duration `key:"timeout" for:"beanstalkd"`
 	// Key is the AWS access key id; empty leaves it to the AWS default chain.
 	Key string `key:"key" for:"sqs" secret:"true"`
 	// Secret is the AWS secret access key.
@@ -156,6 +161,13 @@ type Connection struct {
 	Suffix string `key:"suffix" for:"sqs"`
 	// Endpoint replaces the AWS endpoint.
 	Endpoint string `key:"endpoint" for:"sqs"`
+	// MessageGroup is the message group of jobs that name none. Empty is the
+	// queue's name on FIFO queues, as in Laravel, and none on others.
+	MessageGroup string `key:"message_group" for:"sqs"`
+	// Deduplication says what FIFO queues know jobs by that name no deduplication
+	// id: a new id each (unique), as in Laravel, or what is in them (content),
+	// which the queue itself must be set to.
+	Deduplication string `key:"deduplication" enum:"unique,content" for:"sqs"`
 	// Overflow keeps payloads of 1 MiB and more, which SQS doesn't take, in a
 	// cache store; PHP workers from Laravel 13 on find them there.
 	Overflow bool `key:"overflow.enabled" for:"sqs"`
@@ -165,6 +177,12 @@ type Connection struct {
 	OverflowAlways bool `key:"overflow.always" for:"sqs"`
 	// OverflowDelete removes a payload from there when its job is done.
 	OverflowDelete bool `key:"overflow.delete_after_processing" for:"sqs"`
+	// OverflowFlush empties that cache store when a queue is cleared, whatever
+	// else is in it.
+	OverflowFlush bool `key:"overflow.flush_on_clear" for:"sqs"`
+	// Options are the settings of a driver that the program adds: names and
+	// values of its own.
+	Options map[string]string `key:"options" for:"other" secret:"true"`
 }
 
 // Failed says where failed jobs are recorded.
@@ -234,6 +252,9 @@ type Worker struct {
 	// FailUnknown fails jobs whose name has no handler, instead of putting them
 	// back.
 	FailUnknown bool `key:"fail_unknown"`
+	// ExclusiveEnv refuses to start beside workers of another application or
+	// environment on the same queues, and has them refuse to start beside this.
+	ExclusiveEnv bool `key:"exclusive_env"`
 	// JSON prints one JSON object for each line of output.
 	JSON bool `key:"json"`
 }

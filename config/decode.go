@@ -17,8 +17,12 @@ import (
 // field belongs to, enum its allowed values, secret and path mark fields.
 type decoder struct {
 	cfg  *Config
+	own  []string // drivers of the program's own
 	errs []error
 }
+
+// otherDriver stands for drivers of the program's own in the tags of fields.
+const otherDriver = "other"
 
 func (d *decoder) fail(n *node, key, format string, args ...any) {
 	src := Source{}
@@ -85,6 +89,9 @@ func (d *decoder) object(v reflect.Value, n *node, key string) {
 	}
 	fields := fieldsOf(v.Type())
 	driver := n.value("driver")
+	if slices.Contains(d.own, driver) {
+		driver = otherDriver
+	}
 	d.unknown(n, key, fields, nil, driver)
 	for i := range fields {
 		f := &fields[i]
@@ -96,7 +103,7 @@ func (d *decoder) object(v reflect.Value, n *node, key string) {
 			// Variables and defaults set what they can for any driver; what
 			// somebody wrote for this one must fit it.
 			if c.src.Kind == FromFile || c.src.Kind == FromFlag {
-				d.fail(c, join(key, f.path...), "is no setting of the driver %s, only of %s", driver, strings.ReplaceAll(f.tag.Get("for"), ",", ", "))
+				d.fail(c, join(key, f.path...), "is no setting of the driver %s, only of %s", n.value("driver"), strings.ReplaceAll(f.tag.Get("for"), ",", ", "))
 			}
 			continue
 		}
@@ -240,14 +247,20 @@ func (d *decoder) leaf(v reflect.Value, n *node, key string, f *field) bool {
 		known, last := strings.Split(enum, ","), f.path[len(f.path)-1]
 		switch lower := strings.ToLower(n.text); {
 		case slices.Contains(known, n.text):
+		case d.ownDriver(key, n.text):
 		case f.tag.Get("for") == "sqlite" && slices.Contains(known, lower):
 			v.SetString(lower) // pragmas are written WAL as often as wal
 		default:
-			d.fail(n, key, "unknown %s %q%s%s", last, n.text, cmp.Or(unsafeMode(last, lower), foreignName(n.text)), didYouMean(n.text, known))
+			d.fail(n, key, "unknown %s %q%s%s", last, n.text, cmp.Or(unsafeMode(last, lower), foreignName(n.text)), didYouMean(n.text, append(known, d.own...)))
 			return false
 		}
 	}
 	return true
+}
+
+// ownDriver says whether a key names a driver of the program's own.
+func (d *decoder) ownDriver(key, name string) bool {
+	return strings.HasPrefix(key, "queue.connections.") && strings.HasSuffix(key, ".driver") && slices.Contains(d.own, name)
 }
 
 // unsafeMode says why a mode of SQLite is none here.

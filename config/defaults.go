@@ -221,7 +221,7 @@ func (s *stock) worker() {
 	for key, v := range map[string]string{
 		"name": "default", "concurrency": "10", "tries": "1", "timeout": "60", "grace": "25", "cancel_grace": "5",
 		"max_stuck": "1", "max_keeps": "3", "sleep": "3", "rest": "0", "memory": "128", "max_jobs": "0", "max_time": "0",
-		"stop_when_empty": "false", "stop_when_empty_for": "0", "force": "false", "fail_unknown": "false", "json": "false",
+		"stop_when_empty": "false", "stop_when_empty_for": "0", "force": "false", "fail_unknown": "false", "exclusive_env": "false", "json": "false",
 	} {
 		s.tree.setKey("worker."+key, text(v, Source{Kind: FromDefault}))
 	}
@@ -234,7 +234,8 @@ func driverDefaults(driver string, src Source) *node {
 	n := &node{src: src}
 	set := func(key, value string) { n.put(key, text(value, src)) }
 	switch driver {
-	case "database", "redis", "beanstalkd", "memory":
+	case "sync", "null", "deferred", "background", "failover", "sqs", "":
+	default:
 		set("retry_after", shippedRetryAfter)
 	}
 	switch driver {
@@ -255,6 +256,8 @@ func driverDefaults(driver string, src Source) *node {
 	case "beanstalkd":
 		set("host", "localhost")
 		set("port", "11300")
+		set("priority", "1024")
+		set("timeout", "10")
 		set("block_for", "0")
 		set("after_commit", "false")
 	case "deferred", "background":
@@ -262,6 +265,7 @@ func driverDefaults(driver string, src Source) *node {
 		set("after_commit", "false")
 	case "sqs":
 		set("region", "us-east-1")
+		set("deduplication", "unique")
 		set("after_commit", "false")
 		n.setKey("overflow.delete_after_processing", text("true", src))
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -29,6 +30,10 @@ type Options struct {
 	Environ []string
 	// Flags are settings from the command line, the strongest source.
 	Flags []Flag
+	// Drivers are the names of the drivers that the program adds to the built-in
+	// ones. There is a connection of each name, and others may use them; see
+	// [Connection.Options].
+	Drivers []string
 }
 
 // Flag is one setting from the command line.
@@ -192,6 +197,12 @@ func (l *loader) build() (*Config, error) {
 		env = env.only("SPOOL_")
 	}
 	stock := stockTree(l.version, l.root, l.appName(env, written))
+	for _, name := range l.opts.Drivers {
+		if builtIn(name) || name == "" || name == otherDriver || strings.ContainsAny(name, ".[] \t\n") {
+			return nil, fmt.Errorf("config: a driver of the program's own can't be called %q", name)
+		}
+		stock.setKey("queue.connections."+name+".driver", text(name, Source{Kind: FromDefault}))
+	}
 	names := bindings()
 	if l.think != nil {
 		stock = thinkStock(stock, l.think.text, l.root)
@@ -236,7 +247,7 @@ func (l *loader) finish(stock, user *node) (*Config, error) {
 	tree, errs := c.complete()
 	tree.setKey("laravel", text(l.version.String(), l.versionSource()))
 	cfg := &Config{values: map[string]given{}}
-	d := &decoder{cfg: cfg, errs: append(l.errs, errs...)}
+	d := &decoder{cfg: cfg, own: l.opts.Drivers, errs: append(l.errs, errs...)}
 	d.object(valueOf(cfg), tree, "")
 	if len(d.errs) == 0 {
 		d.errs = append(d.errs, cfg.references()...)
@@ -248,6 +259,12 @@ func (l *loader) finish(stock, user *node) (*Config, error) {
 	l.slugWarning(cfg)
 	cfg.Warnings = l.warnings
 	return cfg, nil
+}
+
+// builtIn says whether a driver is one of Spool's.
+func builtIn(name string) bool {
+	f, _ := reflect.TypeFor[Connection]().FieldByName("Driver")
+	return slices.Contains(strings.Split(f.Tag.Get("enum"), ","), name)
 }
 
 // flatten takes joined errors apart.

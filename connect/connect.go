@@ -43,8 +43,9 @@ type Set struct {
 	// Mux holds the handlers.
 	Mux *spool.Mux
 
-	log    *slog.Logger
-	format spool.Format
+	log     *slog.Logger
+	format  spool.Format
+	drivers map[string]OpenDriver
 
 	databases shared[*sqldb.DB]
 	redis     shared[rueidis.Client]
@@ -69,7 +70,15 @@ type Options struct {
 	// external.CommandOptions. nil drops it, but for the end of what a command
 	// that failed has printed, which is in its error.
 	Output func(job *spool.Job) (stdout, stderr io.WriteCloser)
+	// Drivers are the drivers that the program adds, by the names that the
+	// configuration was loaded with (config.Options.Drivers).
+	Drivers map[string]OpenDriver
 }
+
+// OpenDriver opens a connection of a driver that the program adds, as the
+// settings of the connection say: its Queue, RetryAfter and Options. The Set
+// closes what it returns.
+type OpenDriver func(ctx context.Context, c *config.Connection) (driver.Conn, error)
 
 // New returns the Set of a configuration. It opens nothing; the error is that
 // of a configuration that can't be meant. What is possible but may hurt is for
@@ -79,7 +88,7 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 	if opts != nil {
 		o = *opts
 	}
-	s := &Set{Config: cfg, Mux: o.Mux, log: o.Logger}
+	s := &Set{Config: cfg, Mux: o.Mux, log: o.Logger, drivers: o.Drivers}
 	if s.Mux == nil {
 		s.Mux = spool.NewMux()
 	}
@@ -124,7 +133,11 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 // Load is [New] with the settings that this process finds: its environment, and
 // spool.yaml and .env in the current folder, as the command line does.
 func Load(opts *Options) (*Set, error) {
-	cfg, err := config.Load(&config.Options{Environ: os.Environ()})
+	o := &config.Options{Environ: os.Environ()}
+	if opts != nil {
+		o.Drivers = slices.Sorted(maps.Keys(opts.Drivers))
+	}
+	cfg, err := config.Load(o)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +180,7 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 		if err != nil {
 			return nil, err
 		}
-		return sqlqueue.New(db, &sqlqueue.Options{Table: s.table(c.Connection, c.Table), Layout: tableLayout(c), RetryAfter: after, KeepExpired: keep})
+		return sqlqueue.New(db, &sqlqueue.Options{Table: s.table(c.Connection, c.Table), Workers: s.table(c.Connection, workersBeside(c)), Layout: tableLayout(c), RetryAfter: after, KeepExpired: keep})
 	case "redis":
 		name := redisName(c)
 		client, err := s.Redis(ctx, name)
@@ -179,13 +192,16 @@ func (s *Set) openQueue(ctx context.Context, c *config.Connection) (driver.Conn,
 			block = *c.BlockFor
 		}
 		return redisqueue.New(client, &redisqueue.Options{
-			Prefix: s.keyPrefix(c, name), Layout: redisLayout(c), RetryAfter: after, KeepExpired: keep,
+			Prefix: s.Config.KeyPrefix(c), Layout: redisLayout(c), RetryAfter: after, KeepExpired: keep,
 			BlockFor: block, MigrationBatch: c.MigrationBatch, WaitReplicas: c.WaitReplicas,
 		})
 	case "beanstalkd":
 		return openBeanstalkd(ctx, c, after)
 	case "sqs":
 		return s.openSQS(ctx, c, after)
+	}
+	if open := s.drivers[c.Driver]; open != nil {
+		return open(ctx, c)
 	}
 	return nil, fmt.Errorf("driver %q of connection %s is not built into this program", c.Driver, c.Name)
 }
@@ -259,6 +275,7 @@ func (s *Set) WorkerOptions(ctx context.Context) (*worker.Options, error) {
 		MaxJobs: w.MaxJobs, MaxTime: w.MaxTime, Memory: uint64(max(w.Memory, 0)) << 20, Force: w.Force,
 		Grace: w.Grace, CancelGrace: w.CancelGrace, MaxStuck: orNegative(w.MaxStuck), MaxKeeps: orNegative(w.MaxKeeps),
 		FailUnknown: w.FailUnknown, Failed: store, Signals: signals, Maintenance: s.Maintenance(), Logger: s.log,
+		Identity: s.Identity(),
 	}, nil
 }
 

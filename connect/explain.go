@@ -29,12 +29,29 @@ func (s *Set) Explain(err error) error {
 	case badDatabase:
 		return fmt.Errorf("%w; create that database, or name another one: `spool config database.connections` shows where its name comes from", err)
 	case noServer:
-		return fmt.Errorf("%w; is the server running, are host and port right? spool config database.connections shows where they come from", err)
+		what, key := s.unreached(err)
+		return fmt.Errorf("%w; is the server running, %s right? `spool config %s` shows where that comes from", err, what, key)
 	}
 	return err
 }
 
 const migrateHint = "`spool migrate`"
+
+// unreached returns what says where the server is that an error is about, and
+// the key of the settings that it stands under.
+func (s *Set) unreached(err error) (what, key string) {
+	if e, ok := errors.AsType[*spool.Error](err); ok {
+		if c := s.Config.Connections[e.Connection]; c != nil {
+			switch key := "queue.connections." + c.Name; c.Driver {
+			case "beanstalkd":
+				return "are host and port", key
+			case "sqs":
+				return "are endpoint and region", key
+			}
+		}
+	}
+	return "are host and port", "database.connections"
+}
 
 // missingTable says whether a database complains of a table that isn't there.
 func (s *Set) missingTable(err error) bool {

@@ -16,6 +16,7 @@ import (
 func (s *Set) openSQS(ctx context.Context, c *config.Connection, after time.Duration) (driver.Conn, error) {
 	o := &sqsqueue.Options{
 		Prefix: c.Prefix, Suffix: c.Suffix, RetryAfter: after,
+		MessageGroup: c.MessageGroup, ContentDeduplication: c.Deduplication == "content",
 		Region: c.Region, Key: c.Key, Secret: c.Secret, Token: c.Token, Endpoint: c.Endpoint,
 	}
 	if c.Overflow {
@@ -23,7 +24,7 @@ func (s *Set) openSQS(ctx context.Context, c *config.Connection, after time.Dura
 		if err != nil {
 			return nil, fmt.Errorf("overflow of connection %s: %w", c.Name, err)
 		}
-		o.Overflow = sqsqueue.Overflow{Store: store, Always: c.OverflowAlways, DeleteAfterProcessing: c.OverflowDelete}
+		o.Overflow = sqsqueue.Overflow{Store: store, Always: c.OverflowAlways, DeleteAfterProcessing: c.OverflowDelete, FlushOnClear: c.OverflowFlush}
 	}
 	return sqsqueue.Open(ctx, o)
 }

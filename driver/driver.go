@@ -29,6 +29,12 @@ type Message struct {
 	// Delay is how long the job stays invisible; 0 and less mean available now.
 	// It is rounded up to the resolution of the backend.
 	Delay time.Duration
+	// Group is the group of the job where the backend knows groups (SQS): jobs of
+	// a group run in order, or share fairly with other groups. Others ignore it.
+	Group string
+	// Deduplication is the id by which a backend that deduplicates (SQS, FIFO
+	// queues) knows the job and drops another with it. Others ignore it.
+	Deduplication string
 }
 
 // Reservation is one delivery of a job: the right to run it until its lease

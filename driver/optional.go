@@ -53,6 +53,9 @@ const (
 	Pending  State = "pending"  // ready to be reserved
 	Delayed  State = "delayed"  // waiting for its time
 	Reserved State = "reserved" // held by a worker, or its lease has run out
+	// Buried jobs were set aside in the store (beanstalkd): no worker gets them
+	// until they are kicked, and they are in no Size.
+	Buried State = "buried"
 )
 
 // Size is the number of jobs of a queue by state.
@@ -95,6 +98,22 @@ type Lister interface {
 	// the cursor of the next page: "" when there is none. The first page has
 	// cursor "". Jobs that move meanwhile may be missed or seen twice.
 	List(ctx context.Context, queue string, state State, cursor string, max int) (entries []Entry, next string, err error)
+}
+
+// Peeker is implemented by backends whose jobs can't be listed, but that show
+// which one is next.
+type Peeker interface {
+	// Peek returns the next job of a queue in one state, without reserving it; ok
+	// is false if there is none. A state of which the backend shows no job is
+	// errors.ErrUnsupported.
+	Peek(ctx context.Context, queue string, state State) (e Entry, ok bool, err error)
+}
+
+// Kicker is implemented by backends that can bury jobs.
+type Kicker interface {
+	// Kick makes up to max buried jobs of a queue available again, attempts
+	// kept, and returns how many.
+	Kick(ctx context.Context, queue string, max int) (int, error)
 }
 
 // QueueLister is implemented by backends that know which queues hold jobs.

@@ -55,8 +55,14 @@ func (f *Format) Decode(body []byte) (*spool.Payload, error) {
 	if p.DisplayName == e.class {
 		p.DisplayName = cmd.displayName()
 	}
+	if p.Group == "" {
+		p.Group = cmd.text("messageGroup")
+	}
 	if text, err := assign.Render(cmd.own()); err == nil {
 		p.Data = text
+	}
+	// Laravel 13 keeps owners in the object. Their keys only the class knows.
+	}
 	}
 	p.Into = func(v any) error {
 		if c, ok := v.(**Command); ok {

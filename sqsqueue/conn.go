@@ -80,16 +80,16 @@ type Options struct {
 	// MaxBody is the largest body that Push sends, for queues whose
 	// MaximumMessageSize is lower than SQS's; 0 means [MaxBody].
 	MaxBody int
-	// MessageGroup returns the group of a message, up to 128 ASCII characters,
-	// or "" for none. On a FIFO queue jobs of a group run in order; on a standard
-	// one the group is the tenant among whom SQS is fair. Nil: on FIFO queues the
+	// MessageGroup is the group of messages that name none, up to 128 ASCII
+	// characters. On a FIFO queue jobs of a group run in order; on a standard one
+	// the group is the tenant among whom SQS is fair. Empty: on FIFO queues the
 	// queue's name, as Laravel does for string jobs, else none.
-	MessageGroup func(queue string, m driver.Message) string
-	// Deduplication returns the id by which a FIFO queue knows a message that
-	// was sent within the last five minutes, and drops it; "" leaves it to the
-	// queue's content-based deduplication. Nil: a new id for each message, as in
-	// Laravel, so that nothing is dropped.
-	Deduplication func(queue string, m driver.Message) string
+	MessageGroup string
+	// ContentDeduplication leaves it to a FIFO queue with content-based
+	// deduplication to know messages that name no deduplication id: it drops one
+	// with the body of another that was sent within the last five minutes.
+	// Without it each gets a new id, as in Laravel, so that nothing is dropped.
+	ContentDeduplication bool
 	// Overflow says what becomes of bodies that are too large for SQS.
 	Overflow Overflow
 
@@ -156,17 +156,14 @@ func New(api API, opts *Options) (*Conn, error) {
 	if o.PollFor < time.Second || o.PollFor > maxPoll || o.PollFor%time.Second != 0 {
 		return nil, fmt.Errorf("sqsqueue: requests wait for %v: it must be whole seconds from 1 to 20", o.PollFor)
 	}
+	if _, ok := o.Overflow.Store.(flusher); o.Overflow.FlushOnClear && !ok {
+		return nil, fmt.Errorf("sqsqueue: FlushOnClear needs a store that can be emptied, %T can't", o.Overflow.Store)
+	}
 	if o.MaxBody == 0 {
 		o.MaxBody = MaxBody
 	}
 	if o.MaxBody < 1 || o.MaxBody > MaxBody {
 		return nil, fmt.Errorf("sqsqueue: the largest body is %d bytes: it must be from 1 to %d", o.MaxBody, MaxBody)
-	}
-	if o.MessageGroup == nil {
-		o.MessageGroup = defaultGroup
-	}
-	if o.Deduplication == nil {
-		o.Deduplication = func(string, driver.Message) string { return uuid() }
 	}
 	c := &Conn{
 		api:  api,

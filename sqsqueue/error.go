@@ -62,6 +62,18 @@ func (e *CredentialsError) Error() string {
 	return "SQS doesn't know the AWS credentials (" + e.Code + "): check key and token of the connection"
 }
 
+// NoQueueError says that SQS has no queue of that name, or of that URL.
+type NoQueueError struct {
+	Err error // SQS's own words
+}
+
+func (e *NoQueueError) Error() string {
+	return "SQS has no such queue: create it, or check prefix, suffix and region of the connection (" + e.Err.Error() + ")"
+}
+
+// Unwrap returns Err.
+func (e *NoQueueError) Unwrap() error { return e.Err }
+
 // credentialCodes are SQS's words for credentials that it doesn't accept. Its
 // explanations may repeat the request, session token and all.
 var credentialCodes = map[string]bool{
@@ -72,7 +84,7 @@ var credentialCodes = map[string]bool{
 }
 
 // told is how an error of the client is passed on: as it is, unless it is about
-// credentials.
+// credentials or a queue that isn't there.
 func told(err error) error {
 	if err == nil {
 		return nil
@@ -80,6 +92,8 @@ func told(err error) error {
 	if coded, ok := errors.AsType[smithy.APIError](err); ok {
 		if code := plain(coded.ErrorCode()); credentialCodes[code] {
 			return &CredentialsError{Code: code}
+		} else if code == "QueueDoesNotExist" || code == "NonExistentQueue" {
+			return &NoQueueError{err}
 		}
 		return err
 	}

@@ -15,25 +15,29 @@ import (
 	"github.com/spoolq/spool/internal/testserver"
 )
 
-// grouped says that what stands before the colon of a body is its group.
-func grouped(o *Options) {
-	o.MessageGroup = func(_ string, m driver.Message) string {
-		group, _, _ := strings.Cut(string(m.Body), ":")
-		return group
+// pushGrouped pushes bodies whose group is what stands before the colon.
+func pushGrouped(t testing.TB, c *Conn, queue string, bodies ...string) {
+	t.Helper()
+	ms := messages(bodies...)
+	for i, body := range bodies {
+		ms[i].Group, _, _ = strings.Cut(body, ":")
+	}
+	if _, err := c.Push(t.Context(), queue, ms); err != nil {
+		t.Fatal("Push:", err)
 	}
 }
 
 // Of each group one job at a time is handed out, in order, to whomever.
 func TestFIFOHandsOutOneJobOfAGroup(t *testing.T) {
 	endpoint := testserver.SQS(t)
-	c, other := connect(t, endpoint, grouped), connect(t, endpoint, grouped)
+	c, other := connect(t, endpoint, nil), connect(t, endpoint, nil)
 	q := name(".fifo")
 	create(t, c, q)
 	var all []string
 	for i := range 10 {
 		all = append(all, fmt.Sprintf("a:%d", i))
 	}
-	push(t, c, q, append(all, "b:0", "b:1", "c:0")...)
+	pushGrouped(t, c, q, append(all, "b:0", "b:1", "c:0")...)
 	first := reserve(t, c, q, 10)
 	if got := bodies(first); !slices.Equal(sorted(got), []string{"a:0", "b:0", "c:0"}) {
 		t.Fatalf("reserved together were %q, want the first of each group", got)
@@ -57,10 +61,10 @@ func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 
 // When a job fails, the rest of its group waits for it; other groups don't.
 func TestFIFOGroupWaitsForAFailedJob(t *testing.T) {
-	c := connect(t, testserver.SQS(t), grouped)
+	c := connect(t, testserver.SQS(t), nil)
 	q := name(".fifo")
 	create(t, c, q)
-	push(t, c, q, "a:0", "a:1", "b:0", "b:1")
+	pushGrouped(t, c, q, "a:0", "a:1", "b:0", "b:1")
 	rs := reserve(t, c, q, 10)
 	at := slices.IndexFunc(rs, func(r driver.Reservation) bool { return string(r.Body) == "a:0" })
 	if at < 0 || len(rs) != 2 {
@@ -94,7 +98,7 @@ func TestFIFOGroupWaitsForAFailedJob(t *testing.T) {
 func TestFIFOOrderUnderFailures(t *testing.T) {
 	endpoint := testserver.SQS(t)
 	const groups, jobs = 6, 8
-	producer := connect(t, endpoint, grouped)
+	producer := connect(t, endpoint, nil)
 	q := name(".fifo")
 	create(t, producer, q)
 	for i := range jobs {
@@ -102,7 +106,7 @@ func TestFIFOOrderUnderFailures(t *testing.T) {
 		for g := range groups {
 			batch = append(batch, fmt.Sprintf("%c:%d", 'a'+g, i))
 		}
-		push(t, producer, q, batch...)
+		pushGrouped(t, producer, q, batch...)
 	}
 	var mu sync.Mutex
 	done, busy := map[string]int{}, map[string]bool{}
@@ -141,7 +145,7 @@ func TestFIFOOrderUnderFailures(t *testing.T) {
 	}
 	var work sync.WaitGroup
 	for range 2 {
-		c := connect(t, endpoint, func(o *Options) { grouped(o); o.RetryAfter = time.Minute })
+		c := connect(t, endpoint, func(o *Options) { o.RetryAfter = time.Minute })
 		for range 3 {
 			work.Go(func() {
 				for deadline := time.Now().Add(time.Minute); !over() && time.Now().Before(deadline); {
@@ -208,17 +212,22 @@ func TestDeduplication(t *testing.T) {
 	if n := count(); n != 3 {
 		t.Errorf("of 3 equal messages %d were delivered: without a rule none must be dropped", n)
 	}
-	byBody := connect(t, endpoint, func(o *Options) {
-		o.Deduplication = func(_ string, m driver.Message) string { return "id-" + string(m.Body) }
-	})
-	ids := append(push(t, byBody, q, "once", "once"), push(t, byBody, q, "once", "twice")...)
+	named := messages("once", "once", "once", "twice")
+	for i := range named {
+		named[i].Deduplication = "id-" + string(named[i].Body)
+	}
+	ids, err := plain.Push(t.Context(), q, named[:2])
+	must(t, err)
+	more, err := plain.Push(t.Context(), q, named[2:])
+	must(t, err)
+	ids = append(ids, more...)
 	if ids[0] != ids[1] || ids[0] != ids[2] || ids[0] == ids[3] {
 		t.Errorf("the ids of three equal messages and another are %q", ids)
 	}
 	if n := count(); n != 2 {
 		t.Errorf("%d messages were delivered, want 2", n)
 	}
-	none := connect(t, endpoint, func(o *Options) { o.Deduplication = func(string, driver.Message) string { return "" } })
+	none := connect(t, endpoint, func(o *Options) { o.ContentDeduplication = true })
 	if _, err := none.Push(t.Context(), q, messages("a")); err == nil {
 		t.Error("a queue without content-based deduplication took a message without id")
 	}
@@ -279,22 +288,22 @@ func TestFIFOLateHolder(t *testing.T) {
 // deduplication id may be sent.
 func TestFairQueueGroups(t *testing.T) {
 	endpoint := testserver.SQS(t)
-	c, without := connect(t, endpoint, grouped), connect(t, endpoint, nil)
+	c, without := connect(t, endpoint, func(o *Options) { o.MessageGroup = "everybody" }), connect(t, endpoint, nil)
 	q := name("")
 	create(t, c, q)
 	calls, plain := alter(c), alter(without)
-	push(t, c, q, "tenant1:a", "tenant2:b")
+	pushGrouped(t, c, q, "tenant1:a", "tenant2:b", ":b")
 	push(t, without, q, "tenant1:c")
-	for i, want := range []string{"tenant1", "tenant2"} {
+	for i, want := range []string{"tenant1", "tenant2", "everybody"} {
 		e := calls.sends[0].Entries[i]
 		if e.MessageGroupId == nil || *e.MessageGroupId != want || e.MessageDeduplicationId != nil {
 			t.Errorf("message %d has the group %v and the deduplication id %v, want %q and none", i, e.MessageGroupId, e.MessageDeduplicationId, want)
 		}
 	}
 	if e := plain.sends[0].Entries[0]; e.MessageGroupId != nil {
-		t.Errorf("without a rule the group is %q, want none", *e.MessageGroupId)
+		t.Errorf("without one the group is %q, want none", *e.MessageGroupId)
 	}
-	if n := len(reserve(t, c, q, 10)); n != 3 {
-		t.Errorf("%d jobs were reserved, want 3: groups of a standard queue run together", n)
+	if n := len(reserve(t, c, q, 10)); n != 4 {
+		t.Errorf("%d jobs were reserved, want 4: groups of a standard queue run together", n)
 	}
 }

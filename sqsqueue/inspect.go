@@ -96,7 +96,7 @@ func (c *Conn) name(url string) (string, bool) {
 
 // Clear purges the queue. The number is the estimate just before. SQS takes up
 // to a minute, in which jobs may still be received, and refuses a second purge
-// meanwhile. Bodies in the cache stay there.
+// meanwhile. Bodies in the cache stay there unless Overflow.FlushOnClear.
 func (c *Conn) Clear(ctx context.Context, queue string) (int64, error) {
 	if err := c.check(ctx); err != nil {
 		return 0, err
@@ -113,6 +113,11 @@ func (c *Conn) Clear(ctx context.Context, queue string) (int64, error) {
 		return 0, told(err)
 	}
 	c.takeAny(url)
+	if c.opts.Overflow.FlushOnClear {
+		if err := c.opts.Overflow.Store.(flusher).Flush(ctx); err != nil {
+			return s.Total(), fmt.Errorf("the queue is cleared, the cache of its large bodies is not: %w", err)
+		}
+	}
 	return s.Total(), nil
 }
 

@@ -24,6 +24,10 @@ type Overflow struct {
 	// DeleteAfterProcessing removes a body when its job is deleted. Without it
 	// nothing removes bodies. What can't be removed stays: the job is done.
 	DeleteAfterProcessing bool
+	// FlushOnClear empties the store when a queue is cleared, whatever else is in
+	// it, the bodies of other queues too. The store must be able to (a
+	// cache.Flusher is). Without it the bodies of cleared jobs stay.
+	FlushOnClear bool
 }
 
 // OverflowStore is what keeps large bodies; a cache.Store does.
@@ -31,6 +35,11 @@ type OverflowStore interface {
 	Many(ctx context.Context, keys ...string) (map[string]string, error)
 	Put(ctx context.Context, key string, value any, ttl time.Duration) error
 	Forget(ctx context.Context, key string) error
+}
+
+// flusher is a store that can be emptied.
+type flusher interface {
+	Flush(ctx context.Context) error
 }
 
 // pointerPrefix is what keys of bodies begin with in Laravel.

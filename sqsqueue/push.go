@@ -2,8 +2,11 @@ package sqsqueue
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"time"
 
@@ -56,6 +59,9 @@ func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]s
 // admit refuses what SQS can't carry.
 func (c *Conn) admit(queue string, ms []driver.Message) error {
 	if err := c.traits.Check(ms); err != nil {
+		if limit, ok := errors.AsType[*driver.LimitError](err); ok && limit.What == "delay" {
+			limit.Why = "SQS delays no message longer: dispatch it later, or send it to a connection of another driver"
+		}
 		return err
 	}
 	fifo := isFIFO(queue)
@@ -98,17 +104,31 @@ func (c *Conn) entries(queue string, ms []driver.Message, bodies []string) []typ
 		e := &entries[i]
 		e.Id, e.MessageBody = aws.String(strconv.Itoa(i)), &bodies[i]
 		e.DelaySeconds = wholeSeconds(ms[i].Delay)
-		if group := c.opts.MessageGroup(queue, ms[i]); group != "" {
+		if group := c.group(queue, fifo, &ms[i]); group != "" {
 			e.MessageGroupId = &group
 		}
 		if !fifo {
 			continue
 		}
-		if id := c.opts.Deduplication(queue, ms[i]); id != "" {
+		id := ms[i].Deduplication
+		if id == "" && !c.opts.ContentDeduplication {
+			id = uuid()
+		}
+		if id != "" {
 			e.MessageDeduplicationId = &id
 		}
 	}
 	return entries
+}
+
+// group returns the group of a message, "" for none; on a FIFO queue there must
+// be one.
+func (c *Conn) group(queue string, fifo bool, m *driver.Message) string {
+	group := cmp.Or(m.Group, c.opts.MessageGroup)
+	if group == "" && fifo {
+		group = path.Base(queue)
+	}
+	return group
 }
 
 // wholeSeconds rounds up.

@@ -63,6 +63,8 @@ func TestLimitsAreRefusedBeforeAnythingIsStored(t *testing.T) {
 		var limit *driver.LimitError
 		if !errors.As(err, &limit) || limit.Index != 2 || limit.What != what || len(ids) != 0 {
 			t.Errorf("a push over the limit of %s returned %q and %v", what, ids, err)
+		} else if limit.Why == "" {
+			t.Errorf("the error doesn't say how to mend it: %v", err)
 		}
 	}
 	if n := len(reserve(t, c, q, 10)); n != 1 {

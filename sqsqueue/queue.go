@@ -2,13 +2,10 @@ package sqsqueue
 
 import (
 	"context"
-	"path"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-
-	"github.com/spoolq/spool/driver"
 )
 
 const fifoSuffix = ".fifo"
@@ -62,12 +59,4 @@ func (c *Conn) url(ctx context.Context, queue string) (string, error) {
 	url := aws.ToString(answer.QueueUrl)
 	c.names.Store(name, url)
 	return url, nil
-}
-
-// defaultGroup is one group for the whole queue where there must be one.
-func defaultGroup(queue string, _ driver.Message) string {
-	if !isFIFO(queue) {
-		return ""
-	}
-	return path.Base(queue)
 }

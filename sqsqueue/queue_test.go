@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,13 @@ func TestWithoutPrefixSQSIsAskedOnce(t *testing.T) {
 	_, err := c.Push(t.Context(), name(""), messages("a"))
 	if missing := (*types.QueueDoesNotExist)(nil); !errors.As(err, &missing) {
 		t.Errorf("a push to a queue that doesn't exist: %v", err)
+	}
+	for _, prefix := range []string{"", testserver.SQS(t) + "/" + testserver.SQSAccount} {
+		c := connect(t, testserver.SQS(t), func(o *Options) { o.Prefix = prefix })
+		_, err := c.Push(t.Context(), name(""), messages("a"))
+		if none := (*NoQueueError)(nil); !errors.As(err, &none) || !strings.Contains(err.Error(), "create it, or check prefix") {
+			t.Errorf("with prefix %q a push to a queue that doesn't exist: %v", prefix, err)
+		}
 	}
 }
 

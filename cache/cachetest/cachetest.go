@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"increment refuses what is no integer", incrementRefuses},
 		{"no increment is lost", incrementsAtOnce},
 		{"forget removes", forgets},
+		{"flush empties the store", flushes},
 		{"many keys at once", manyKeys},
 		{"a lock has one owner", locks},
 		{"a lock expires", lockExpires},

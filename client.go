@@ -30,12 +30,14 @@ type ClientOptions struct {
 	Extend []func(*Draft)
 }
 
-// NewClient returns a client over the connections of m.
+// NewClient returns a client over the connections of m. The first one that m
+// gets also dispatches the links of chains that follow others.
 func NewClient(m *Manager, opts *ClientOptions) *Client {
 	c := &Client{manager: m}
 	if opts != nil {
 		c.extend = opts.Extend
 	}
+	m.linker.CompareAndSwap(nil, c)
 	return c
 }
 
@@ -64,6 +66,8 @@ type Ref struct {
 type prepared struct {
 	name, uuid string
 	msg        driver.Message
+	unique     *Claim // the lock it has
+	debounced  *Claim // what it takes the place of
 }
 
 // sending is what goes to one queue in one call.
@@ -261,9 +265,33 @@ func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, w 
 			Emit(ctx, conn.events, UniqueJobSkipped{Connection: conn.Name, Queue: queue, Name: j.name, Key: j.unique.Key})
 			continue
 		}
-		body, err := conn.Format.Encode(draft)
-		if err != nil {
-			return nil, fmt.Errorf("job %s: %w", name, err)
+		jobs, at = append(jobs, j), append(at, i)
+		Emit(ctx, conn.events, JobQueueing{Connection: conn.Name, Queue: queue, Name: j.name, UUID: j.uuid, Body: j.msg.Body, Delay: j.msg.Delay})
+	}
+	return jobs, at, nil
+}
+
+// prepareOne prepares one job; ok is false if another one has its lock.
+func (c *Client) prepareOne(ctx context.Context, conn *Connection, w wanted, i int) (j prepared, ok bool, err error) {
+	counts, o := conn.conn.Traits().CountsInBody, w.o
+	j = prepared{name: w.names[i]}
+	draft := &Draft{Name: j.name, DisplayName: o.display, Data: w.data[i], Policy: o.policy, Created: w.now, CountsInBody: counts}
+	if w.uuids != nil {
+		draft.UUID = w.uuids[i]
+	} else {
+		draft.UUID = NewUUID()
+	}
+	if j.unique, ok, err = c.lock(ctx, conn, w, i, draft.UUID); !ok || err != nil {
+		return j, false, err
+	}
+	if j.debounced, draft.Delay, err = c.debounced(ctx, conn, w, i); err != nil {
+		return j, false, err
+	}
+	draft.Unique, draft.Debounced = j.unique, j.debounced
+	draft.Extra = withClaims(o.extra, j.unique, j.debounced)
+	if len(c.extend) > 0 { // which may add to it, for this job
+		if draft.Extra = maps.Clone(draft.Extra); draft.Extra == nil {
+			draft.Extra = make(map[string]any)
 		}
 	}
 	if counts {

@@ -286,10 +286,26 @@ func (p *Payload) field(key string, v []byte, l *legacyKeys) (err error) {
 		l.delay, err = waits(v)
 	case groupKey:
 		p.Group, err = text(v)
+	case chainKey:
+		p.chain = object(v)
+	case caughtKey:
+		p.caught = object(v)
+	case uniqueField:
+		p.Unique = claim(v)
+	case debouncedField:
+		p.Debounced = claim(v)
 	case "createdAt":
 		err = number(v, func(n int64) { p.Created = moment(n) })
 	}
 	return err
+}
+
+// object returns v if it is an object, else nil.
+func object(v []byte) json.RawMessage {
+	if len(v) > 0 && v[0] == '{' {
+		return v
+	}
+	return nil
 }
 
 // truthy reads a flag the way PHP does.

@@ -85,6 +85,8 @@ const (
 	kindQueueing = iota
 	kindQueued
 	kindPopped
+	kindUniqueSkipped
+	kindDebounced
 	kindProcessing
 	kindProcessed
 	kindException
@@ -128,7 +130,23 @@ type JobQueued struct {
 // JobPopped is raised when a worker has reserved a job.
 type JobPopped struct{ Job *Job }
 
-// JobProcessing is raised before a job runs.
+// UniqueJobSkipped is raised instead of [JobQueueing] for a job that isn't
+// dispatched because another one has its lock (see [Unique]), whose name is Key.
+type UniqueJobSkipped struct {
+	Connection, Queue string
+	Name              string // of the job
+	Key               string
+}
+
+// JobDebounced is raised for a job that is dropped because another one has taken
+// its place (see [Debounce]).
+type JobDebounced struct {
+	Job *Job
+	Key string
+}
+
+// JobProcessing is raised before a job runs. A listener that decides its end
+// (see [Job.Delete]) keeps its handler from being called.
 type JobProcessing struct{ Job *Job }
 
 // JobProcessed is raised after a job ran without an exception and its end was
@@ -288,6 +306,8 @@ type WorkerStopping struct {
 func (JobQueueing) kind() int          { return kindQueueing }
 func (JobQueued) kind() int            { return kindQueued }
 func (JobPopped) kind() int            { return kindPopped }
+func (UniqueJobSkipped) kind() int     { return kindUniqueSkipped }
+func (JobDebounced) kind() int         { return kindDebounced }
 func (JobProcessing) kind() int        { return kindProcessing }
 func (JobProcessed) kind() int         { return kindProcessed }
 func (JobExceptionOccurred) kind() int { return kindException }

@@ -34,6 +34,7 @@ func (h *held) letGo(ctx context.Context, missing *HeldError) {
 		accepted += more
 	}
 	if err != nil {
+		h.client.unlock(ctx, h.jobs[accepted:])
 		missing.add(h, accepted, err)
 	}
 }

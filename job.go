@@ -22,10 +22,16 @@ type Job struct {
 	Body       []byte // as stored; don't change it
 	// Payload is the decoded body; don't change it.
 	Payload *Payload
+	// Format is that of the job's connection; nil stands for [Native].
+	Format Format
+	// Handler is what runs it; nil if there is none here.
+	Handler *Handler
 
 	mu      sync.Mutex
 	outcome Outcome
 	ignored []Outcome
+
+	edits chainEdits
 }
 
 // Attempts returns how often the job has been attempted, this one included.

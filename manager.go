@@ -14,9 +14,13 @@ import (
 type Manager struct {
 	events    *Events
 	followers Followers
+	locks     Locks
+	signals   Signals
+	lastMark  atomic.Int64 // of a job that is debounced
 	def       string
 
 	degraded atomic.Pointer[string] // where dispatches go instead
+	linker   atomic.Pointer[Client] // dispatches the links of chains
 
 	mu        sync.Mutex
 	conns     map[string]*Connection
@@ -31,6 +35,12 @@ type ManagerOptions struct {
 	// Events receives the events of pushes and workers; nil means nobody
 	// listens, until [Manager.Events] is asked.
 	Events *Events
+	// Locks is where the locks of unique jobs are (see [Unique]); nil means that
+	// there are none, and that such jobs can't be dispatched.
+	Locks Locks
+	// Signals is where it is kept which of the jobs that are debounced is the last
+	// (see [Debounce]); nil means nowhere, and that they can't be dispatched.
+	Signals Signals
 }
 
 // NewManager returns a Manager without connections.
@@ -41,7 +51,16 @@ func NewManager(opts *ManagerOptions) *Manager {
 		if opts.Events != nil {
 			m.events = opts.Events
 		}
+		m.locks, m.signals = opts.Locks, opts.Signals
 	}
+	if m.locks != nil {
+		m.followers.Add(m.unlock)
+		Listen(m.events, m.unlockEarly)
+	}
+	if m.signals != nil {
+		Listen(m.events, m.supersede)
+	}
+	m.followers.addChain(m.followChain)
 	return m
 }
 

@@ -28,6 +28,10 @@ type Handler struct {
 
 	aliases []string
 	wrap    []Middleware
+
+	// Of jobs that PHP has locked or debounced; nil: it hasn't, as far as is known.
+	uniqueID, debounceID func(job *Job) (string, error)
+	early                bool // their lock is released before they run
 }
 
 // Mux finds the handler of a job by name. Register everything first: a Mux
@@ -82,6 +86,9 @@ func Handle[T any](m *Mux, fn func(ctx context.Context, job T) error, opts ...Ha
 	name, err := NameOf[T]()
 	if err != nil {
 		panic("spool: " + err.Error())
+	}
+	if id := uniqueOf[T](); id != nil {
+		opts = append([]HandlerOption{UniqueBy(id)}, opts...)
 	}
 	m.HandleFunc(name, func(ctx context.Context, job *Job) error {
 		var v T

@@ -73,6 +73,8 @@ type dispatch struct {
 	dedup       string
 	extra       map[string]any
 	policy      Policy
+	unique      unique
+	debounce    debounce
 }
 
 type dispatchOption func(*dispatch)

@@ -16,12 +16,15 @@ const (
 	Deleted
 	Released
 	Failed
+	// Returned is a release of a job that was turned away before it really ran:
+	// see [GiveBack].
+	Returned
 )
 
 // Outcome is a decision about one delivery, made by the handler.
 type Outcome struct {
 	Kind  OutcomeKind
-	Delay time.Duration // of Released
+	Delay time.Duration // of Released and Returned
 	Err   error         // of Failed
 }
 
@@ -29,8 +32,11 @@ type Outcome struct {
 type outcomeError struct{ Outcome }
 
 func (e *outcomeError) Error() string {
-	if e.Kind == Released {
+	switch e.Kind {
+	case Released:
 		return fmt.Sprintf("release after %v", e.Delay)
+	case Returned:
+		return fmt.Sprintf("give back for %v", e.Delay)
 	}
 	return e.Err.Error()
 }
@@ -41,6 +47,17 @@ func (e *outcomeError) Unwrap() error { return e.Err }
 // again after d. It is no exception, but the attempt counts.
 func Release(d time.Duration) error {
 	return &outcomeError{Outcome{Kind: Released, Delay: max(d, 0)}}
+}
+
+// GiveBack is returned by a middleware that turns a job away before it has done
+// anything, because it may not run now: it comes back after d, and this
+// delivery is no attempt. A server that counts deliveries itself (SQS,
+// beanstalkd) has counted it all the same; there the worker keeps count of
+// those that were given back and takes them off. Where the job runs in its
+// caller (the sync connection) nothing can bring it back: the caller gets the
+// error.
+func GiveBack(d time.Duration) error {
+	return &outcomeError{Outcome{Kind: Returned, Delay: max(d, 0)}}
 }
 
 // ErrFailedByHand is the reason of a job that was failed without one.
@@ -55,8 +72,8 @@ func Fail(err error) error {
 	return &outcomeError{Outcome{Kind: Failed, Err: err}}
 }
 
-// OutcomeOf returns the outcome that err carries: of [Release] or [Fail], even
-// when wrapped, else Undecided.
+// OutcomeOf returns the outcome that err carries: of [Release], [GiveBack] or
+// [Fail], even when wrapped, else Undecided.
 func OutcomeOf(err error) Outcome {
 	if e, ok := errors.AsType[*outcomeError](err); ok {
 		return e.Outcome

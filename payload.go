@@ -24,8 +24,10 @@ type Draft struct {
 	Created time.Time
 	// CountsInBody says that the backend counts attempts in the payload.
 	CountsInBody bool
+	// Unique is the lock that the job has, and Debounced what it takes the place
 	// of; nil if it has none. They are in Extra too; a format whose framework has a
 	// place of its own for the owner writes it there as well.
+	Unique, Debounced *Claim
 	// Extra holds further top-level keys, e.g. tags or a trace context, in sorted
 	// order behind the others. They replace keys that the format writes, but
 	// never id and attempts, which belong to the backend.
@@ -55,8 +57,16 @@ type Payload struct {
 	Delay time.Duration
 	// Group is the message group (see [OnGroup]), so that a retry is in it too.
 	Group string
+	// Unique is the lock that the job has, as far as its payload says so, and
+	// Debounced what it takes the place of; nil if it doesn't.
+	Unique, Debounced *Claim
 	// Into decodes the data into v, a pointer; nil means by JSON from Data.
 	Into func(v any) error
+	// Chain is the chain of a job that keeps it in a form of its own; nil means
+	// that it is kept in Spool's.
+	Chain Chained
+
+	chain, caught json.RawMessage // the values of chainKey and caughtKey
 }
 
 // Format is a payload layout: how a job becomes bytes and back. [Native] is

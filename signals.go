@@ -2,6 +2,8 @@ package spool
 
 import (
 	"context"
+	"crypto/md5" //nolint:gosec // a name in Laravel's cache, not security
+	"encoding/hex"
 	"time"
 )
 
@@ -18,6 +20,20 @@ type Signals interface {
 	Forget(ctx context.Context, key string) error
 }
 
+// Locks is where locks are kept: Laravel's Cache::lock. Package cache has
+// implementations, and the contract.
+type Locks interface {
+	// Acquire takes the lock for owner for ttl and says whether it has it now;
+	// the owner's own lock starts its time again.
+	Acquire(ctx context.Context, name, owner string, ttl time.Duration) (bool, error)
+	// Release gives the lock back if owner still holds it and says whether it did.
+	Release(ctx context.Context, name, owner string) (bool, error)
+	// ForceRelease frees the lock whoever holds it.
+	ForceRelease(ctx context.Context, name string) error
+	// Owner returns who holds the lock, "" when it is free.
+	Owner(ctx context.Context, name string) (string, error)
+}
+
 // Keys are the names under which workers and commands of a framework find
 // each other in the cache. The cache's own prefix isn't part of them.
 type Keys struct {
@@ -28,6 +44,14 @@ type Keys struct {
 	Paused func(connection, queue string) string
 	// Exceptions names the counter of a job's exceptions.
 	Exceptions func(uuid string) string
+	// Unique names the lock of a unique job, Overlap that of jobs that must not
+	// overlap, Throttled the counter of exceptions of a kind of jobs, Debounced
+	// the last one of jobs that are debounced. class is the job's name, and
+	// display its display name, which some versions of Laravel use instead.
+	Unique    func(class, display, id string) string
+	Overlap   func(class, display, key string) string
+	Throttled func(class, display string) string
+	Debounced func(class, display, id string) string
 }
 
 // KeyNamer is implemented by formats of frameworks whose names in the cache are
@@ -44,7 +68,17 @@ func KeysOf(f Format) Keys {
 	return LaravelKeys()
 }
 
-// LaravelKeys are the keys of Laravel 8 to 13.
+// The prefixes of Laravel's names of locks and counters.
+const (
+	UniquePrefix    = "laravel_unique_job:"
+	OverlapPrefix   = "laravel-queue-overlap:"
+	ThrottlesPrefix = "laravel_throttles_exceptions:"
+	DebouncePrefix  = "laravel_debounced_job:"
+)
+
+// LaravelKeys are the keys of Laravel 8 to 13. Those of locks and counters are
+// for jobs that PHP doesn't lock, such as string jobs; where they are shared
+// with PHP they depend on its version, which package laravel knows.
 func LaravelKeys() Keys {
 	return Keys{
 		Restart:     "illuminate:queue:restart",
@@ -54,5 +88,12 @@ func LaravelKeys() Keys {
 			return "illuminate:queue:paused:" + connection + ":" + queue
 		},
 		Exceptions: func(uuid string) string { return "job-exceptions:" + uuid },
+		Unique:     func(class, _, id string) string { return UniquePrefix + class + ":" + id },
+		Overlap:    func(class, _, key string) string { return OverlapPrefix + class + ":" + key },
+		Throttled: func(class, _ string) string {
+			sum := md5.Sum([]byte(class)) //nolint:gosec // Laravel's name, not security
+			return ThrottlesPrefix + hex.EncodeToString(sum[:])
+		},
+		Debounced: func(class, _, id string) string { return DebouncePrefix + class + ":" + id },
 	}
 }

@@ -135,18 +135,26 @@ func (t *Tx) Commit(ctx context.Context) error {
 		err = tx.Commit(ctx)
 	}
 	if err != nil {
+		t.unlock(ctx, pending)
 		return err
 	}
 	var missing HeldError
 	for _, s := range pending {
 		if s.ids != nil {
 			s.conn.conn.(driver.TxPusher).PushedTx(s.queue)
-			queued(ctx, s.conn, s.queue, s.jobs, s.ids)
+			t.c.queued(ctx, s.conn, s.queue, s.jobs, s.ids)
 			continue
 		}
 		s.letGo(ctx, &missing)
 	}
 	return missing.orNil()
+}
+
+// unlock gives back the locks of jobs that are not there after all.
+func (t *Tx) unlock(ctx context.Context, pending []txSend) {
+	for _, s := range pending {
+		t.c.unlock(ctx, s.jobs)
+	}
 }
 
 // Rollback rolls the transaction back and drops the jobs. After Commit it does
@@ -157,6 +165,7 @@ func (t *Tx) Rollback(ctx context.Context) error {
 	if t.done {
 		return nil
 	}
+	defer t.unlock(ctx, t.pending)
 	t.done, t.pending = true, nil
 	switch tx := t.tx.(type) {
 	case sqlTx:

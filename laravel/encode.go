@@ -153,7 +153,7 @@ func (f *Format) encodeString(d *spool.Draft) ([]byte, error) {
 }
 
 func (f *Format) encodeClass(d *spool.Draft, c *Command) ([]byte, error) {
-	command, err := c.Serialize()
+	command, err := f.claimed(d, c).Serialize()
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +192,24 @@ func (f *Format) encodeClass(d *spool.Draft, c *Command) ([]byte, error) {
 	e.name("data")
 	e.b = append(append(e.b, data.b...), '}')
 	return e.tail(d, f.version)
+}
+
+// claimed returns the command with the owners of the draft's claims, which
+// Laravel 13 keeps in the object; c stays as it is.
+func (f *Format) claimed(d *spool.Draft, c *Command) *Command {
+	if f.version < 13 || d.Unique == nil && d.Debounced == nil {
+		return c
+	}
+	o := *c.Object
+	o.Props = slices.Clone(o.Props)
+	c = &Command{Object: &o}
+	if d.Unique != nil {
+		c.set("uniqueLockOwner", d.Unique.Owner, false)
+	}
+	if d.Debounced != nil {
+		c.set("debounceOwner", d.Debounced.Owner, false)
+	}
+	return c
 }
 
 // encrypt returns the command as an encrypted job carries it: serialized once

@@ -89,7 +89,7 @@ func spent(p spool.Policy, exceptions int) bool {
 // decide judges a run that has ended. It is pure; the rows of its test are
 // Laravel's rules.
 func decide(p spool.Policy, attempt int, now time.Time, e ending) verdict {
-	if errors.Is(e.cause, ErrLeaseLost) && (e.err != nil || e.outcome.Kind == spool.Released) {
+	if errors.Is(e.cause, ErrLeaseLost) && (e.err != nil || e.outcome.Kind == spool.Released || e.outcome.Kind == spool.Returned) {
 		return verdict{action: leave, err: e.cause}
 	}
 	switch e.outcome.Kind {
@@ -97,6 +97,8 @@ func decide(p spool.Policy, attempt int, now time.Time, e ending) verdict {
 		return verdict{action: remove}
 	case spool.Released:
 		return verdict{action: release, delay: e.outcome.Delay}
+	case spool.Returned:
+		return verdict{action: giveBack, delay: e.outcome.Delay}
 	case spool.Failed:
 		return verdict{action: fail, err: e.outcome.Err}
 	}

@@ -51,6 +51,8 @@ func TestDecide(t *testing.T) {
 		{"maxExceptions works beside retryUntil", policy(spool.MaxExceptions(1), spool.RetryUntil(now.Add(time.Hour))), 1, ending{err: boom, exceptions: 1}, fail, 0},
 		{"a release keeps its delay", policy(spool.Tries(1)), 1, ending{outcome: released}, release, 7 * time.Second},
 		{"a release is no exception", policy(spool.Tries(1), spool.MaxExceptions(1)), 9, ending{outcome: released}, release, 7 * time.Second},
+		{"a job that was turned away is given back", policy(spool.Tries(1), spool.MaxExceptions(1)), 1, ending{outcome: spool.Outcome{Kind: spool.Returned, Delay: time.Minute}}, giveBack, time.Minute},
+		{"one that was lost meanwhile is not", policy(), 1, ending{outcome: spool.Outcome{Kind: spool.Returned}, cause: ErrLeaseLost}, leave, 0},
 		{"release, then an error: one outcome, the first", policy(spool.Tries(1)), 1, ending{outcome: released, err: boom}, release, 7 * time.Second},
 		{"delete, then an error: deleted", policy(spool.Tries(1)), 1, ending{outcome: spool.Outcome{Kind: spool.Deleted}, err: boom}, remove, 0},
 		{"fail by hand, whatever attempts are left", policy(spool.Tries(9)), 1, ending{outcome: spool.Outcome{Kind: spool.Failed, Err: boom}}, fail, 0},

@@ -13,7 +13,8 @@ import (
 // sync driver: same handlers, policy of timeouts and events, one attempt, and
 // no record of failures. An exception fails the job: its callback is called,
 // and the error is returned to whoever dispatched it, as Laravel does.
-// Release means nothing here: the job has run.
+// Release means nothing here: the job has run. One that a middleware turns away
+// (spool.GiveBack) has not, and nothing can bring it back: that is an error.
 func Inline(connection string, mux *spool.Mux, format spool.Format, events *spool.Events, opts *Options) func(ctx context.Context, queue string, body []byte) error {
 	if format == nil {
 		format = spool.Native
@@ -35,7 +36,7 @@ func Inline(connection string, mux *spool.Mux, format spool.Format, events *spoo
 		}
 		t.job = &spool.Job{
 			ID: p.ID, UUID: p.UUID, Name: p.Name, Queue: queue, Connection: connection,
-			Attempt: 1, Body: body, Payload: p,
+			Attempt: 1, Body: body, Payload: p, Format: format, Handler: t.handler,
 		}
 		t.policy = p.Policy.Or(t.handler.Policy).Or(fallback)
 		return runInline(ctx, t, events, o.Followers)
@@ -51,7 +52,11 @@ func runInline(ctx context.Context, t *task, events *spool.Events, followers *sp
 		jobCtx, cancel = context.WithTimeoutCause(ctx, d, ErrTimeout)
 		defer cancel()
 	}
-	stack, err := call(jobCtx, t)
+	var stack []byte
+	var err error
+	if o, _ := t.job.Outcome(); o.Kind == spool.Undecided { // else a listener has decided
+		stack, err = call(jobCtx, t)
+	}
 	runtime := time.Since(t.started)
 	outcome, _ := t.job.Outcome()
 	if outcome.Kind == spool.Undecided {
@@ -60,13 +65,20 @@ func runInline(ctx context.Context, t *task, events *spool.Events, followers *sp
 	switch {
 	case outcome.Kind == spool.Failed:
 		err = outcome.Err
+	case outcome.Kind == spool.Returned:
+		err = fmt.Errorf("%s was turned away for %v, and connection %s can't bring it back: %w", t.job.DisplayName(), outcome.Delay, t.job.Connection, or(err, spool.GiveBack(outcome.Delay)))
 	case outcome.Kind != spool.Undecided:
 		err = nil
 	case err != nil:
 		spool.Emit(ctx, events, spool.JobExceptionOccurred{Job: t.job, Err: err, Stack: stack, Runtime: runtime})
 	}
 	if outcome.Kind != spool.Released {
-		if ferr := followInline(ctx, followers, t.job, err); ferr != nil {
+		ferr := followInline(ctx, followers, t.job, err)
+		if _, later := errors.AsType[*spool.LinkError](ferr); later && err == nil { // this one is done
+			spool.Emit(ctx, events, spool.JobProcessed{Job: t.job, Result: "deleted", Runtime: runtime})
+			return ferr
+		}
+		if ferr != nil {
 			err = errors.Join(err, ferr)
 		}
 	}

@@ -78,7 +78,7 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 	t.started = time.Now()
 	t.own = spool.Job{
 		ID: t.res.ID, Queue: t.res.Queue, Connection: w.conn.Name,
-		Attempt: max(t.res.Attempts, 1), Body: t.res.Body, Payload: p,
+		Attempt: max(t.res.Attempts, 1), Body: t.res.Body, Payload: p, Format: w.conn.Format,
 	}
 	t.adopt(&t.own)
 	if p != nil {
@@ -104,6 +104,7 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 			return fmt.Errorf("%w: %q", ErrUnknownJob, p.Name)
 		}}
 	}
+	t.job.Handler = t.handler
 	t.policy = p.Policy.Or(t.handler.Policy).Or(w.o.Policy)
 	spool.Emit(life, events, spool.JobProcessing{Job: t.job})
 	if exhausted(t.policy, t.job.Attempt, t.started) {
@@ -128,6 +129,9 @@ func (w *Worker) run(life context.Context, t *task) (left bool) {
 	t.ctx.task, t.ctx.life = t, life
 	if timeout > 0 {
 		t.ctx.deadline = t.started.Add(timeout)
+	}
+	if o, _ := t.job.Outcome(); o.Kind != spool.Undecided { // a listener of JobProcessing has decided
+		return w.judge(life, t, nil, nil)
 	}
 	stack, err := call(&t.ctx, t)
 	return w.judge(life, t, stack, err)

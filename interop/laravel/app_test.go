@@ -3,6 +3,7 @@ package laravel
 import (
 	"bufio"
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,8 +32,9 @@ type application struct {
 }
 
 // newApplication returns the application on a backend, with empty tables made
-// by its own migrations. env are further settings for its .env; RETRY_AFTER is
-// the one that both sides understand besides those of a stock application.
+// by its own migrations. env are further settings for its .env. RETRY_AFTER is
+// the one that both sides understand besides those of a stock application;
+// SPOOL_LARAVEL makes the settings those of another version than 8.
 func newApplication(t *testing.T, b backend, env map[string]string) *application {
 	t.Helper()
 	a := &application{t: t, backend: b, php: requirePHP(t, b.extensions), dir: t.TempDir()}
@@ -41,12 +44,15 @@ func newApplication(t *testing.T, b backend, env map[string]string) *application
 			t.Logf("Laravel's log:\n%.4000s", a.log())
 		}
 	})
-	settings := map[string]string{
-		"APP_NAME": "Interop", "APP_KEY": "base64:c3Bvb2wtaW50ZXJvcC1wdWJsaWMtdGVzdC1rZXktMzI=",
-		"DB_CONNECTION": "sqlite", "CACHE_DRIVER": "file", "SPOOL_LARAVEL": "8",
-	}
+	settings := stockSettings()
 	maps.Copy(settings, b.env(t))
 	maps.Copy(settings, env)
+	if version, err := strconv.Atoi(settings["SPOOL_LARAVEL"]); err != nil {
+		t.Fatal(err)
+	} else if version >= 11 {
+		settings["CACHE_STORE"] = settings["CACHE_DRIVER"]
+		delete(settings, "CACHE_DRIVER")
+	}
 	made, err := installation()
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +71,15 @@ func newApplication(t *testing.T, b backend, env map[string]string) *application
 		a.artisan("migrate", "--force")
 	}
 	return a
+}
+
+// stockSettings are those of a new application of Laravel 8 whose name is its
+// own, and with it the prefixes of its keys.
+func stockSettings() map[string]string {
+	return map[string]string{
+		"APP_NAME": "Interop É " + rand.Text(), "APP_KEY": "base64:c3Bvb2wtaW50ZXJvcC1wdWJsaWMtdGVzdC1rZXktMzI=",
+		"DB_CONNECTION": "sqlite", "CACHE_DRIVER": "file", "SPOOL_LARAVEL": "8",
+	}
 }
 
 // dotenv is the text of an .env file.

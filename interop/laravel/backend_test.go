@@ -1,7 +1,6 @@
 package laravel
 
 import (
-	"crypto/rand"
 	"net"
 	"net/url"
 	"strings"
@@ -42,7 +41,6 @@ func redisEnv(t *testing.T, client string) map[string]string {
 	}
 	return map[string]string{
 		"QUEUE_CONNECTION": "redis", "REDIS_CLIENT": client, "REDIS_HOST": host, "REDIS_PORT": port,
-		"REDIS_PREFIX": "interop_" + strings.ToLower(rand.Text()) + "_database_",
 	}
 }
 

@@ -1,5 +1,10 @@
 <?php
-// As in a new Laravel 8 application.
+// As in a new Laravel 8 application, but for the prefix: it is that of the
+// version that SPOOL_LARAVEL names.
+use Illuminate\Support\Str;
+
+$name = env('APP_NAME', 'laravel');
+$prefix = env('SPOOL_LARAVEL', 8) < 13 ? Str::slug($name, '_').'_database_' : Str::slug($name).'-database-';
 $server = static fn (string $driver, string $port, array $more) => $more + [
     'driver' => $driver,
     'host' => env('DB_HOST', '127.0.0.1'),
@@ -35,7 +40,7 @@ return [
     'migrations' => 'migrations',
     'redis' => [
         'client' => env('REDIS_CLIENT', 'phpredis'),
-        'options' => ['cluster' => 'redis', 'prefix' => env('REDIS_PREFIX', 'laravel_database_')],
+        'options' => ['cluster' => 'redis', 'prefix' => env('REDIS_PREFIX', $prefix)],
         'default' => $redis(env('REDIS_DB', '0')),
         'cache' => $redis(env('REDIS_CACHE_DB', '1')),
     ],

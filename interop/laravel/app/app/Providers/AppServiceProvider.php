@@ -2,6 +2,8 @@
 
 namespace App\Providers;
 
+use App\Support\RedisStoreOf11;
+use Illuminate\Support\Facades\Cache;
 use Illuminate\Support\ServiceProvider;
 
 class AppServiceProvider extends ServiceProvider
@@ -14,5 +16,13 @@ class AppServiceProvider extends ServiceProvider
         error_reporting($mask);
         $handler = set_error_handler(static fn () => false);
         set_error_handler($handler, $mask);
+
+        if (env('SPOOL_LARAVEL', 8) >= 11) {
+            Cache::extend('redis', function ($app, array $config) {
+                $store = new RedisStoreOf11($app['redis'], $app['config']['cache.prefix'], $config['connection']);
+
+                return Cache::repository($store->setLockConnection($config['lock_connection']));
+            });
+        }
     }
 }

@@ -43,7 +43,8 @@ func NewSQLite() *Dialect {
 	}
 }
 
-// NewMySQL returns the dialect of MySQL 8 and MariaDB 10.6 and later.
+// NewMySQL returns the dialect of MySQL and MariaDB. Servers before MySQL 8.0.1
+// and MariaDB 10.6 don't know its SkipLocked; package sqlqueue asks which it is.
 func NewMySQL() *Dialect {
 	return &Dialect{
 		Name: MySQL, LockRows: " FOR UPDATE", SkipLocked: " FOR UPDATE SKIP LOCKED", MaxArgs: 65535, quote: "`",

@@ -1,9 +1,28 @@
 package sqlqueue
 
-import "github.com/spoolq/spool/sqldb"
+import (
+	"context"
 
-// TooOld is for tests: such servers are not at hand.
-var TooOld = tooOld
+	"github.com/spoolq/spool/sqldb"
+)
+
+// SkipsLocked is for tests: servers without it are not at hand.
+var SkipsLocked = skipsLocked
+
+// AsOnAnOldServer has a connection to MySQL or MariaDB lock rows as it does on
+// servers without SKIP LOCKED.
+func AsOnAnOldServer(ctx context.Context, c *Conn) error {
+	f := c.flow.(*mysqlFlow)
+	known, err := f.facts(ctx)
+	if err != nil {
+		return err
+	}
+	known.old = true
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = &known
+	return nil
+}
 
 // Statement is one of the hot path, with the indexes that must serve it.
 type Statement struct {

@@ -122,9 +122,19 @@ func (c *Conn) Queues(ctx context.Context) ([]string, error) {
 		return nil, driver.ErrClosed
 	}
 	t := c.db.Dialect().Ident(c.table)
-	rows, err := c.db.SQL().QueryContext(ctx, "WITH RECURSIVE q(name) AS (SELECT MIN(queue) FROM "+t+
-		" UNION ALL SELECT (SELECT MIN(queue) FROM "+t+" WHERE queue > q.name) FROM q WHERE q.name IS NOT NULL)"+
-		" SELECT name FROM q WHERE name IS NOT NULL")
+	query := "WITH RECURSIVE q(name) AS (SELECT MIN(queue) FROM " + t +
+		" UNION ALL SELECT (SELECT MIN(queue) FROM " + t + " WHERE queue > q.name) FROM q WHERE q.name IS NOT NULL)" +
+		" SELECT name FROM q WHERE name IS NOT NULL"
+	if f, ok := c.flow.(*mysqlFlow); ok {
+		facts, err := f.facts(ctx)
+		if err != nil {
+			return nil, c.explain(err)
+		}
+		if facts.old { // and has no such recursion
+			query = "SELECT DISTINCT queue FROM " + t + " WHERE queue IS NOT NULL"
+		}
+	}
+	rows, err := c.db.SQL().QueryContext(ctx, query)
 	if err != nil {
 		return nil, c.explain(err)
 	}

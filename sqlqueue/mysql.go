@@ -28,6 +28,7 @@ type facts struct {
 	step    int64 // between the ids of one insert
 	full    int64 // the largest number of attempts that the column holds
 	last    rune  // the last letter that the payload column takes
+	old     bool  // the server has no SKIP LOCKED
 }
 
 // facts asks once. While the server can't be reached they are guesses on the
@@ -45,10 +46,7 @@ func (f *mysqlFlow) facts(ctx context.Context) (facts, error) {
 	if err != nil {
 		return safe, err
 	}
-	if err := tooOld(version); err != nil {
-		return safe, err
-	}
-	got := facts{maxBody: int(min(packet-1024, MaxBody)), step: safe.step, full: 255, last: utf8.MaxRune}
+	got := facts{maxBody: int(min(packet-1024, MaxBody)), step: safe.step, full: 255, last: utf8.MaxRune, old: !skipsLocked(version)}
 	column, err := f.column(ctx, "attempts")
 	if err != nil {
 		return safe, err
@@ -109,24 +107,19 @@ func (f *mysqlFlow) column(ctx context.Context, name string) (string, error) {
 	return strings.ToLower(string(values[1]) + " " + string(values[2])), rows.Err()
 }
 
-// tooOld refuses servers without SKIP LOCKED: MySQL before 8.0.1 and MariaDB
-// before 10.6.
-func tooOld(version string) error {
+// skipsLocked says whether a server of this version has SKIP LOCKED: MySQL since
+// 8.0.1, MariaDB since 10.6. Without it workers lock rows as Laravel and
+// think-queue do there, and wait for one another.
+func skipsLocked(version string) bool {
 	v := strings.TrimPrefix(version, "5.5.5-") // old MariaDB servers hide behind it
 	var major, minor int
 	if _, err := fmt.Sscanf(v, "%d.%d", &major, &minor); err != nil {
-		return nil // a fork that numbers otherwise; its statements will tell
+		return true // a fork that numbers otherwise
 	}
 	if strings.Contains(strings.ToLower(version), "mariadb") {
-		if major < 10 || major == 10 && minor < 6 {
-			return fmt.Errorf("MariaDB %s has no SKIP LOCKED; 10.6 or later is needed", version)
-		}
-		return nil
+		return major > 10 || major == 10 && minor >= 6
 	}
-	if major < 8 {
-		return fmt.Errorf("MySQL %s has no SKIP LOCKED; 8.0.1 or later is needed", version)
-	}
-	return nil
+	return major >= 8
 }
 
 func (f *mysqlFlow) lister() *lister { return &lister{db: f.db, texts: f.texts} }
@@ -200,7 +193,7 @@ func (f *mysqlFlow) reserve(ctx context.Context, queue string, now, expired int6
 		if err != nil || len(ids) == 0 {
 			return nil, err
 		}
-		ts, err := f.take(ctx, ids, now, expired, max, facts.full)
+		ts, err := f.take(ctx, ids, now, expired, max, facts)
 		// Where others hold all the candidates, look further.
 		if err != nil || len(ts) > 0 || !more || wide > 20*maxBatch {
 			return ts, err
@@ -241,7 +234,11 @@ func (f *mysqlFlow) candidates(ctx context.Context, queue string, now, expired i
 // take locks up to max of the candidates that nobody else holds, and reserves
 // them. Rows whose attempts can't be raised are left at their number: one such
 // row would fail the whole statement.
-func (f *mysqlFlow) take(ctx context.Context, ids []int64, now, expired int64, max int, full int64) ([]taken, error) {
+func (f *mysqlFlow) take(ctx context.Context, ids []int64, now, expired int64, max int, facts facts) ([]taken, error) {
+	lock, full := f.texts.d.SkipLocked, facts.full
+	if facts.old {
+		lock = f.texts.d.LockRows
+	}
 	ctx, cancel := moving(ctx)
 	defer cancel()
 	args := make([]any, len(ids), len(ids)+3)
@@ -253,7 +250,7 @@ func (f *mysqlFlow) take(ctx context.Context, ids []int64, now, expired int64, m
 	err := f.db.Write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		// What attempts will be, were there no limit.
 		rows, err := tx.QueryContext(ctx, f.texts.sql("SELECT id, {next}, payload FROM {table} WHERE id IN ("+sqldb.Marks(len(ids))+")"+
-			" AND ({free} AND {due} <= ? OR {held} AND {at} <= ?) ORDER BY id LIMIT ?")+f.texts.d.SkipLocked, args...)
+			" AND ({free} AND {due} <= ? OR {held} AND {at} <= ?) ORDER BY id LIMIT ?")+lock, args...)
 		if err != nil {
 			return err
 		}

@@ -137,7 +137,7 @@ func (f *mysqlFlow) claim(ctx context.Context, ids []int64, now, expired int64, 
 	if err != nil {
 		return nil, err
 	}
-	return f.take(ctx, ids, now, expired, max, facts.full)
+	return f.take(ctx, ids, now, expired, max, facts)
 }
 
 func (f *pgsqlFlow) claim(ctx context.Context, ids []int64, now, expired int64, max int) ([]taken, error) {

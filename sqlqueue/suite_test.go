@@ -111,6 +111,29 @@ func TestMySQL(t *testing.T) {
 	})
 }
 
+// The same with the locks of servers that have no SKIP LOCKED.
+func TestMySQLWithoutSkipLocked(t *testing.T) {
+	t.Parallel() // it mostly waits
+	dsn := testserver.MySQL(t)
+	drivertest.Run(t, func(t *testing.T) drivertest.Harness {
+		open := func() (*sqldb.DB, error) { return mysql.Open(dsn, nil) }
+		db, err := open()
+		h := harness(t, tables(t, db, err), open)
+		second := h.Second
+		h.Second = func(t *testing.T) driver.Conn { return onOldServer(t, second(t)) }
+		h.Conn = onOldServer(t, h.Conn)
+		return h
+	})
+}
+
+func onOldServer(t *testing.T, c driver.Conn) driver.Conn {
+	t.Helper()
+	if err := sqlqueue.AsOnAnOldServer(t.Context(), c.(*sqlqueue.Conn)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestPostgres(t *testing.T) {
 	t.Parallel() // it mostly waits
 	dsn := testserver.Postgres(t)

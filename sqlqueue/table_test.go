@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -317,14 +318,15 @@ func TestLeaseTooShort(t *testing.T) {
 	}
 }
 
-func TestOlderServersAreRefused(t *testing.T) {
+// Older servers have no SKIP LOCKED.
+func TestWhichServersSkipLocked(t *testing.T) {
 	for version, want := range map[string]bool{
-		"8.0.36": true, "8.4.0": true, "9.1.0": true, "5.7.44-log": false,
-		"10.11.19-MariaDB-0+deb12u1": true, "5.5.5-10.6.12-MariaDB": true, "11.4.2-MariaDB": true, "10.5.8-MariaDB": false,
+		"8.0.36": true, "8.4.0": true, "9.1.0": true, "8.0.11-log": true, "5.7.44-log": false, "5.6.51": false,
+		"10.11.19-MariaDB-0+deb12u1": true, "5.5.5-10.6.12-MariaDB": true, "11.4.2-MariaDB": true, "10.5.8-MariaDB": false, "5.5.5-10.3.39-MariaDB-0+deb10u1": false, "5.5.68-MariaDB": false,
 		"custom": true,
 	} {
-		if err := sqlqueue.TooOld(version); (err == nil) != want {
-			t.Errorf("version %s: %v", version, err)
+		if got := sqlqueue.SkipsLocked(version); got != want {
+			t.Errorf("version %s: %v", version, got)
 		}
 	}
 }
@@ -380,5 +382,51 @@ func TestTableOfWorkers(t *testing.T) {
 	}
 	if rs, err := c.Registered(t.Context()); err != nil || len(rs) != 1 || rs[0].ID != "a" {
 		t.Errorf("records of app_jobs: %+v, %v", rs, err)
+	}
+}
+
+// Where rows can't be skipped, a worker waits for the one that holds them, as
+// PHP's do there, and leaves it what it has taken.
+func TestWorkersWaitWithoutSkipLocked(t *testing.T) {
+	db, err := mysql.Open(testserver.MySQL(t), nil)
+	db = tables(t, db, err)
+	c := queue(t, db, nil)
+	if err := sqlqueue.AsOnAnOldServer(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	push(t, c, driver.Message{Body: []byte("taken")}, driver.Message{Body: []byte("free")})
+	tx, err := db.SQL().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	var id int64
+	if err := tx.QueryRowContext(t.Context(), "SELECT id FROM jobs ORDER BY id LIMIT 1 FOR UPDATE").Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 1)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		rs, err := c.Reserve(context.WithoutCancel(t.Context()), "default", 1)
+		if err != nil || len(rs) != 1 {
+			got <- fmt.Sprintf("%d jobs, %v", len(rs), err)
+			return
+		}
+		got <- string(rs[0].Body)
+	})
+	defer waiting.Wait()
+	select {
+	case body := <-got:
+		t.Fatalf("%s was reserved past a row that somebody holds", body)
+	case <-time.After(300 * time.Millisecond):
+	}
+	if _, err := tx.ExecContext(t.Context(), "UPDATE jobs SET reserved_at = ?, attempts = 1 WHERE id = ?", time.Now().Unix(), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if body := <-got; body != "free" {
+		t.Errorf("reserved after the wait: %s", body)
 	}
 }

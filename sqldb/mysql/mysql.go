@@ -1,5 +1,6 @@
-// Package mysql opens MySQL (8.0.1 and later) and MariaDB (10.6 and later) as
-// databases for Spool's tables.
+// Package mysql opens MySQL and MariaDB as databases for Spool's tables. MySQL
+// before 8.0.1 and MariaDB before 10.6 have no SKIP LOCKED: workers wait for one
+// another's row locks there.
 package mysql
 
 import (

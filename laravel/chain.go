@@ -3,11 +3,12 @@ package laravel
 import (
 	"fmt"
 
+	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/laravel/phpserial"
 )
 
 // Then makes the commands the rest of a chain that c begins: each runs when
-// the one before it has succeeded.
+// the one before it has succeeded. [spool.Client.Chain] does more.
 func (c *Command) Then(rest ...*Command) error {
 	links := make([]any, len(rest))
 	for i, next := range rest {
@@ -55,16 +56,20 @@ func (c *Command) ChainConnection() string { return c.text("chainConnection") }
 // ChainQueue is the queue of links that name none, or "".
 func (c *Command) ChainQueue() string { return c.text("chainQueue") }
 
-// ChainCatchCallbacks are the closures to be called when a link fails:
-// serialized PHP code, which only PHP can run.
+// ChainCatchCallbacks are what is to be called when a link fails: mostly
+// closures, serialized PHP code, which only PHP can run. [Command.Chain] says
+// what becomes of them.
 func (c *Command) ChainCatchCallbacks() []any { return c.list("chainCatchCallbacks") }
 
 // Next returns the job to be dispatched when c has succeeded, as Laravel makes
 // it: the next link with the rest of the chain, on its own connection and
 // queue or else the chain's. It is nil without an error at the end of a chain.
-// If c was encrypted, so is the next: whether PHP would do so, its class says.
-func (c *Command) Next() (*Command, error) {
-	values := c.list("chained")
+//
+// The next is encrypted if c was, or if it has a property shouldBeEncrypted
+// that says so: whether PHP would do it, its class says.
+func (c *Command) Next() (*Command, error) { return c.next(c.list("chained")) }
+
+func (c *Command) next(values []any) (*Command, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
@@ -76,7 +81,8 @@ func (c *Command) Next() (*Command, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chain of %s: next link: %w", c.Class, err)
 	}
-	next.Encrypt = c.Encrypt
+	wants, _ := next.value("shouldBeEncrypted").(bool)
+	next.Encrypt, next.format = c.Encrypt || wants, c.format
 	rest := values[1:]
 	next.set("chained", phpserial.List(rest...), len(rest) == 0)
 	if next.Connection() == "" {
@@ -101,3 +107,19 @@ func (c *Command) raw(name string) (any, bool) {
 	}
 	return nil, false
 }
+
+var _ spool.Chainable = Command{}
+
+// Chain implements [spool.Chainable]: a chain of commands is kept where Laravel
+// keeps it, inside the command, so that PHP's workers go on with it as Spool's do.
+//
+// What Spool does when a link fails that it has run:
+//
+//   - A job that was given to [spool.Chain.Catch] is dispatched. It is stored as
+//     something that PHP can call, and dispatches it too.
+//   - Closures, and whatever else PHP calls, are handed to PHP: a job is
+//     dispatched which any Laravel can run without code of ours, and which calls
+//     them with an exception that has the failure's text. It goes where
+//     [Options.PHPConnection] and [Options.PHPQueue] say, else where a link goes
+//     that says nothing itself.
+func (c Command) Chain() spool.Chained { return chained{&c} }

@@ -44,6 +44,8 @@ type Command struct {
 	// DeleteWhenMissingModels drops the job when a model it carries is gone;
 	// read and written since Laravel 13, before that the class decides.
 	DeleteWhenMissingModels bool
+
+	format *Format // that has read it, or nil
 }
 
 var (

@@ -48,6 +48,11 @@ type Options struct {
 	// Cipher is Laravel's app.cipher: AES-128-CBC, AES-256-CBC, AES-128-GCM or
 	// AES-256-GCM in any case; "" means AES-256-CBC.
 	Cipher string
+	// PHPConnection and PHPQueue are where jobs go that only PHP can run, such as
+	// the closures that wait for the failure of a chain (see [Command.Chain]): a
+	// queue that PHP works. If both are empty they go where what they belong to
+	// says.
+	PHPConnection, PHPQueue string
 	// Limits bounds the PHP data that is read.
 	Limits phpserial.Options
 }
@@ -57,6 +62,8 @@ type Format struct {
 	version int
 	crypt   *crypt // nil without a key
 	limits  phpserial.Options
+
+	phpConnection, phpQueue string
 }
 
 var _ spool.Format = (*Format)(nil)
@@ -77,7 +84,7 @@ func New(opts *Options) (*Format, error) {
 	if err != nil {
 		return nil, fmt.Errorf("laravel: %w", err)
 	}
-	return &Format{version: o.Version, crypt: c, limits: o.Limits}, nil
+	return &Format{version: o.Version, crypt: c, limits: o.Limits, phpConnection: o.PHPConnection, phpQueue: o.PHPQueue}, nil
 }
 
 // Encode implements [spool.Format]. A [Command] as the draft's data makes a

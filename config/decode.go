@@ -103,7 +103,7 @@ func (d *decoder) object(v reflect.Value, n *node, key string) {
 			// Variables and defaults set what they can for any driver; what
 			// somebody wrote for this one must fit it.
 			if c.src.Kind == FromFile || c.src.Kind == FromFlag {
-				d.fail(c, join(key, f.path...), "is no setting of the driver %s, only of %s", n.value("driver"), strings.ReplaceAll(f.tag.Get("for"), ",", ", "))
+				d.fail(c, join(key, f.path...), "is no setting of the driver %s, only of %s", n.value("driver"), strings.NewReplacer(",", ", ", otherDriver, "drivers of the program's own").Replace(f.tag.Get("for")))
 			}
 			continue
 		}

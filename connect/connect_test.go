@@ -141,6 +141,26 @@ func TestExplain(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "spool migrate") != 1 {
 		t.Errorf("missing jobs table: %v", err)
 	}
+	down := set(t, `
+queue:
+  connections:
+    stalk: {driver: beanstalkd, host: 127.0.0.1, port: 1}
+    sqs: {driver: sqs, endpoint: "http://127.0.0.1:1", prefix: "http://127.0.0.1:1/0", key: k, secret: s}
+    both: {driver: failover, connections: [stalk, sqs]}
+`)
+	for name, want := range map[string]string{
+		"stalk": "are host and port right? `spool config queue.connections.stalk`",
+		"both":  "are host and port right? `spool config queue.connections.stalk`",
+		"sqs":   "are endpoint and region right? `spool config queue.connections.sqs`",
+	} {
+		c, err := down.Manager.Connection(t.Context(), name)
+		if err == nil {
+			err = c.Ping(t.Context())
+		}
+		if err = down.Explain(err); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, which isn't there: %v", name, err)
+		}
+	}
 	db, err := s.Database(t.Context(), "mysql")
 	if err == nil {
 		err = db.SQL().PingContext(t.Context())

@@ -166,3 +166,28 @@ func TestBodiesOverTheLimitWithoutOverflow(t *testing.T) {
 	}
 	push(t, c, q, strings.Repeat("x", MaxBody))
 }
+
+// Clearing the queue empties the cache, if it is told so.
+func TestOverflowFlushedOnClear(t *testing.T) {
+	for _, flush := range []bool{false, true} {
+		c, store, q := overflowing(t, func(o *Overflow) { o.Always, o.FlushOnClear = true, flush })
+		push(t, c, q, "a", "b")
+		must(t, store.Memory.Put(t.Context(), "another", "v", 0))
+		if n, err := c.Clear(t.Context(), q); err != nil || n != 2 {
+			t.Errorf("Clear returned %d, %v", n, err)
+		}
+		want := 2
+		if flush {
+			want = 0
+		}
+		if n := store.stored(t); n != want {
+			t.Errorf("FlushOnClear %v: %d bodies are left in the cache, want %d", flush, n, want)
+		}
+		if m, err := store.Memory.Many(t.Context(), "another"); err != nil || (len(m) == 0) != flush {
+			t.Errorf("FlushOnClear %v: of other values %v is left, %v", flush, m, err)
+		}
+	}
+	if _, err := New(&sqs.Client{}, &Options{Overflow: Overflow{FlushOnClear: true}}); err == nil {
+		t.Error("FlushOnClear without a store that can be emptied was accepted")
+	}
+}

@@ -34,6 +34,9 @@ type Handler struct {
 	early                bool // their lock is released before they run
 }
 
+// Names returns the names that the handler is registered under.
+func (h *Handler) Names() []string { return append([]string{h.Name}, h.aliases...) }
+
 // Mux finds the handler of a job by name. Register everything first: a Mux
 // must not be changed while a worker uses it.
 type Mux struct {

@@ -37,6 +37,7 @@ func workerFlags(f *pflag.FlagSet, names ...string) flagKeys {
 		{"force", "worker.force", "", "work in maintenance mode too"},
 		{"grace", "worker.grace", "SECONDS", "how long running jobs may go on after SIGTERM"},
 		{"max-stuck", "worker.max_stuck", "N", "slots to replace whose handler never returned"},
+		{"only", "worker.only", "A,B", "names of the jobs to take, or registered: all that have a handler"},
 		{"fail-unknown", "worker.fail_unknown", "", "fail jobs without a handler instead of putting them back"},
 		{"json", "worker.json", "", "print one JSON object for each line"},
 	}

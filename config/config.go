@@ -249,6 +249,9 @@ type Worker struct {
 	StopWhenEmptyFor time.Duration `key:"stop_when_empty_for"`
 	// Force works in maintenance mode too.
 	Force bool `key:"force"`
+	// Only are the names of the jobs to take; registered is every name that has a
+	// handler; empty: all jobs.
+	Only []string `key:"only"`
 	// FailUnknown fails jobs whose name has no handler, instead of putting them
 	// back.
 	FailUnknown bool `key:"fail_unknown"`

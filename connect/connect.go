@@ -268,7 +268,12 @@ func (s *Set) WorkerOptions(ctx context.Context) (*worker.Options, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
+	only, err := s.only()
+	if err != nil {
+		return nil, err
+	}
 	return &worker.Options{
+		Only: only,
 		Name: w.Name, Queues: w.Queue, Concurrency: w.Concurrency,
 		Policy: spool.Policy{Tries: new(w.Tries), Timeout: new(w.Timeout), Backoff: w.Backoff},
 		Sleep:  orNegative(w.Sleep), Rest: w.Rest, StopWhenEmpty: w.StopWhenEmpty, StopWhenEmptyFor: w.StopWhenEmptyFor,

@@ -1,9 +1,11 @@
 package connect
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/config"
@@ -50,4 +52,31 @@ func addJobs(mux *spool.Mux, jobs []config.Job, output func(*spool.Job) (stdout,
 	}
 	mux.Fallback(find)
 	return nil
+}
+
+// registered stands for all names that have a handler in the setting worker.only.
+const registered = "registered"
+
+// only returns the names of the jobs that a worker takes; nil means all.
+func (s *Set) only() ([]string, error) {
+	var names []string
+	for _, name := range s.Config.Worker.Only {
+		if name != registered {
+			names = append(names, name)
+			continue
+		}
+		names = append(names, s.Mux.Names()...)
+		for _, j := range s.Config.Jobs {
+			for _, pattern := range j.Names {
+				if strings.Contains(pattern, "*") {
+					return nil, fmt.Errorf("worker.only: %s can't stand for the names that %q under jobs: matches: write them out", registered, pattern)
+				}
+				names = append(names, pattern)
+			}
+		}
+		if len(names) == 0 {
+			return nil, fmt.Errorf("worker.only: %s, but no job has a handler here", registered)
+		}
+	}
+	return names, nil
 }

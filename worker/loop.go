@@ -31,6 +31,7 @@ func (w *Worker) loop(ctx context.Context) (Reason, int, error) {
 		switch {
 		case got > 0:
 			lastFound, failures = time.Now(), 0
+			w.only.foundSome()
 			if err != nil {
 				w.o.Logger.Warn("cannot reserve jobs of every queue", "connection", w.conn.Name, "error", err)
 			}
@@ -143,7 +144,7 @@ func (w *Worker) reserve(ctx context.Context, queues []string, n int) (int, erro
 	var errs []error
 	for _, q := range queues {
 		since := time.Now()
-		rs, err := w.drv.Reserve(ctx, q, n-got)
+		rs, err := w.take(ctx, q, n-got)
 		w.start(rs, since)
 		got += len(rs)
 		if err != nil {
@@ -211,10 +212,13 @@ func (w *Worker) waitForJobs(ctx context.Context, queues []string, begun, lastFo
 		w.sleep(ctx, nil, d, begun)
 		return
 	}
+	since := time.Now()
 	if err := waiter.Wait(ctx, queues, d); err != nil && ctx.Err() == nil {
 		// Reserving will say what is wrong; here it's enough not to spin.
 		w.sleep(ctx, nil, min(d, time.Second), begun)
+		return
 	}
+	w.spare(ctx, time.Since(since), begun)
 }
 
 // wake ends a wait of the loop.

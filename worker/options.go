@@ -50,6 +50,12 @@ type Options struct {
 	// MaxStuck is how many slots are replaced whose handler never returned,
 	// though its job is settled, before the worker stops; 1. Negative means none.
 	MaxStuck int
+	// Only are the names of the jobs that the worker takes, each of which must have
+	// a handler and stands for all of that handler's names; all jobs. The others
+	// are left where they are, their attempts not counted, where the backend is a
+	// driver.Selector and the format a spool.NameSelector; elsewhere they are put
+	// back, as jobs without a handler are.
+	Only []string
 	// FailUnknown treats a job without a handler as an exception, as Laravel
 	// does, instead of putting it back for another worker.
 	FailUnknown bool

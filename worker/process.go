@@ -94,10 +94,10 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 	}
 	events := w.conn.Events()
 	spool.Emit(life, events, spool.JobPopped{Job: t.job})
-	if t.handler = w.mux.Lookup(p.Name); t.handler == nil {
-		if !w.o.FailUnknown {
+	if t.handler, err = w.handlerOf(p.Name); t.handler == nil {
+		if !w.o.FailUnknown || errors.Is(err, ErrNotTaken) {
 			_, _, _ = t.returned()
-			w.unhandled(life, t, ErrUnknownJob)
+			w.unhandled(life, t, err)
 			return false
 		}
 		t.handler = &spool.Handler{Name: p.Name, Run: func(context.Context, *spool.Job) error {

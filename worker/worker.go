@@ -29,6 +29,7 @@ type Worker struct {
 	o        Options
 	keep     *keeper
 	polls    *signalPoll
+	only     *only                         // nil: jobs of all names are taken
 	ends     *gather.Gather[end, struct{}] // but for removals
 	removals removals
 
@@ -94,6 +95,9 @@ func (w *Worker) Run(ctx context.Context) (Result, error) {
 		return Result{Reason: Broken, ExitCode: ExitError}, fmt.Errorf("connection %s runs jobs as they are pushed: there is nothing to work", w.conn.Name)
 	}
 	if err := w.conn.Ping(ctx); err != nil {
+		return Result{Reason: Broken, ExitCode: ExitError}, err
+	}
+	if err := w.limit(); err != nil {
 		return Result{Reason: Broken, ExitCode: ExitError}, err
 	}
 	present, err := w.join(ctx)

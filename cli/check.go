@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spoolq/spool/config"
+	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/listen"
 )
 
@@ -169,6 +170,11 @@ func (e *env) checkConnection(ctx context.Context, name string, tell func(findin
 	if err != nil {
 		tell(finding{Level: string(config.Refuse), About: about, Message: e.explain(err).Error()})
 		return
+	}
+	if _, can := conn.Driver().(driver.Registrar); can {
+		if _, err := conn.Workers(ctx); err != nil {
+			advice = append(advice, "workers of these queues can't be seen, nor can two profiles or environments on them be found: "+e.explain(err).Error())
+		}
 	}
 	for _, a := range advice {
 		tell(finding{Level: string(config.Warn), About: about, Message: a})

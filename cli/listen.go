@@ -36,7 +36,7 @@ SIGTERM, SIGINT and SIGQUIT let the running job end; a second one kills it.`,
 		ValidArgsFunction: e.completeConnection,
 	}
 	f := cmd.Flags()
-	flags := workerFlags(f, "name", "queue", "tries", "timeout", "backoff", "sleep", "rest", "memory", "force", "json")
+	flags := workerFlags(f, "name", "queue", "tries", "timeout", "backoff", "sleep", "rest", "memory", "force", "exclusive-env", "json")
 	f.Lookup("memory").Usage = "kill a job whose processes take so many megabytes, and exit with code 12 when it holds them itself; 0: never"
 	f.IntVar(&o.nice, "nice", 0, "`PRIORITY` of the processes: up to 19 is nicer to others")
 	f.Var(&o.cpu, "cpu-limit", "processor time that a job may use; 0: any")
@@ -68,6 +68,11 @@ func (e *env) listen(ctx context.Context, f *pflag.FlagSet, connection string, o
 		return err
 	}
 	w := set.Config.Worker
+	leave, err := e.present(ctx, conn, w.Queue)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	e.begin(conn, w.Queue, w.FailUnknown)
 	abort := make(chan struct{})
 	ctx, stop := handleSignals(ctx, &parent{abort: abort})

@@ -80,19 +80,20 @@ func (e *env) work(ctx context.Context, connection string, once bool) error {
 	if err != nil {
 		return err
 	}
-	opts.Once = once
+	child := e.variable(listen.EnvChild) != ""
+	opts.Once, opts.Identity.Unlisted = once, child // listed is the parent
 	w := worker.New(conn, set.Mux, opts)
 	e.lines = e.newJobLines(set.Config.Worker.JSON)
 	e.lines.listen(set.Manager.Events())
 	var popped atomic.Int64
 	spool.Listen(set.Manager.Events(), func(context.Context, spool.JobPopped) { popped.Add(1) })
-	if !once && e.variable(listen.EnvChild) == "" && !conn.Driver().Traits().Instant {
-		e.begin(conn, opts.Queues, opts.FailUnknown)
+	if !once && !child {
+		spool.Listen(set.Manager.Events(), func(context.Context, spool.WorkerStarting) { e.begin(conn, opts.Queues, opts.FailUnknown) })
 	}
 	ctx, stop := handleSignals(ctx, w)
 	defer stop()
 	res, err := w.Run(ctx)
-	if e.code = res.ExitCode; err == nil && e.code == worker.ExitOK && popped.Load()+res.Processed == 0 && e.variable(listen.EnvChild) != "" {
+	if e.code = res.ExitCode; err == nil && e.code == worker.ExitOK && popped.Load()+res.Processed == 0 && child {
 		e.code = listen.ExitEmpty
 	}
 	return err

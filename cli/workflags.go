@@ -39,6 +39,7 @@ func workerFlags(f *pflag.FlagSet, names ...string) flagKeys {
 		{"max-stuck", "worker.max_stuck", "N", "slots to replace whose handler never returned"},
 		{"only", "worker.only", "A,B", "names of the jobs to take, or registered: all that have a handler"},
 		{"fail-unknown", "worker.fail_unknown", "", "fail jobs without a handler instead of putting them back"},
+		{"exclusive-env", "worker.exclusive_env", "", "refuse to start beside workers of another application or environment on these queues"},
 		{"json", "worker.json", "", "print one JSON object for each line"},
 	}
 	keys = slices.DeleteFunc(keys, func(k flagKey) bool { return len(names) > 0 && !slices.Contains(names, k.name) })

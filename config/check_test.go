@@ -52,6 +52,14 @@ func TestCheck(t *testing.T) {
 		{"in the background", "laravel: none", []string{"background", "deferred"}, []string{"warn: queue.connections.background.driver: background runs jobs in the program", "warn: queue.connections.deferred.driver: deferred runs jobs in the program"}},
 		{"degraded", laravel + "queue: {degrade: sync}", nil, []string{"warn: queue.degrade: every dispatch goes to the connection sync"}},
 		{"SQLite in memory", laravel + "database: {connections: {sqlite: {database: ':memory:', synchronous: off}}}", nil, []string{"refuse: database.connections.sqlite.database: :memory: is not the path", "warn: database.connections.sqlite.synchronous: off: a power cut may lose the jobs pushed last and damage"}},
+		{"two profiles on one queue", "queue: {connections: {old: {driver: redis, profile: tq1}}}\ndatabase: {redis: {options: {prefix: x}}}", []string{"redis"}, []string{"refuse: queue.connections.redis.profile: laravel: the connection old has queue default in the same place and stores what tq1 says there"}},
+		{"two profiles, two prefixes", "queue: {connections: {old: {driver: redis, profile: tq1}}}\ndatabase: {redis: {default: {}}}", []string{"redis"}, nil},
+		{"two profiles, two queues", "queue: {connections: {redis: {queue: a}, old: {driver: redis, profile: tq1, queue: b}}}\ndatabase: {redis: {options: {prefix: x}}}", []string{"redis"}, nil},
+		{"two profiles, two databases", "queue: {connections: {old: {driver: redis, profile: tq1, connection: second}}}\ndatabase: {redis: {options: {prefix: x}, second: {database: 3}}}", []string{"redis"}, nil},
+		{"two profiles, and keys in braces", "queue: {connections: {a: {driver: redis, profile: tq3-legacy}, b: {driver: redis, profile: tq3}}}\nworker: {timeout: 9}", []string{"a", "b"}, nil},
+		{"two profiles on the worker's queue", "queue: {connections: {redis: {queue: a}, old: {driver: redis, profile: tq1, queue: b}}}\ndatabase: {redis: {options: {prefix: x}}}\nworker: {queue: [c, b]}", []string{"redis"}, []string{"refuse: queue.connections.redis.profile: laravel: the connection old has queue b"}},
+		{"two profiles in one table", "queue: {connections: {a: {driver: database, profile: tq1, table: j}, b: {driver: database, profile: tq3, table: j}}}\nworker: {timeout: 9}", []string{"a"}, []string{"refuse: queue.connections.a.profile: tq1: the connection b has queue default in the same place"}},
+		{"profiles that are one in a table", "queue: {connections: {a: {driver: database, profile: tq3-legacy, table: j}, b: {driver: database, profile: tq3, table: j}}}\nworker: {timeout: 9}", []string{"a", "b"}, nil},
 		{"SQS of nobody", laravel, []string{"sqs"}, []string{"refuse: queue.connections.sqs.prefix: still names"}},
 	}
 	for _, tt := range tests {

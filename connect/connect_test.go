@@ -64,13 +64,13 @@ database:
 		return strings.Join(out, " ")
 	}
 	const beside = " sqlite:broken_jobs sqlite:job_batches sqlite:cache sqlite:cache_locks"
-	if got := tables(); got != "sqlite:order_jobs second:app_jobs"+beside {
+	if got := tables(); got != "sqlite:order_jobs sqlite:spool_workers second:app_jobs second:app_spool_workers"+beside {
 		t.Errorf("tables: %s", got)
 	}
 	if got := tables("mails"); got != strings.TrimSpace(beside) {
 		t.Errorf("tables of mails: %s", got)
 	}
-	if got := tables("second"); got != "second:app_jobs"+beside {
+	if got := tables("second"); got != "second:app_jobs second:app_spool_workers"+beside {
 		t.Errorf("tables of a database as a connection: %s", got)
 	}
 	s = set(t, "queue: {default: both, connections: {both: {driver: failover, connections: [redis, database]}}}")

@@ -55,15 +55,6 @@ func tableLayout(c *config.Connection) *sqlqueue.Layout {
 	return new(sqlqueue.ThinkQueue3())
 }
 
-// keyPrefix is what stands before the keys of a queue connection. think-queue
-// puts nothing there, so only a prefix that somebody has set counts for it.
-func (s *Set) keyPrefix(c *config.Connection, redis string) string {
-	if thinks(c) && s.Config.Source("database.redis."+redis+".prefix").Kind == config.FromDefault {
-		return ""
-	}
-	return s.Config.Redis[redis].Prefix
-}
-
 // Restarts returns the names under which the workers of the queue connections
 // in use are told to restart: of each framework that has some, once.
 func (s *Set) Restarts() []string {
@@ -180,7 +171,7 @@ func (s *Set) neighbours(ctx context.Context, c *config.Connection, queue string
 	if err != nil {
 		return nil, err
 	}
-	conn, err := redisqueue.New(client, &redisqueue.Options{Prefix: s.keyPrefix(c, name), Layout: &other})
+	conn, err := redisqueue.New(client, &redisqueue.Options{Prefix: s.Config.KeyPrefix(c), Layout: &other})
 	if err != nil {
 		return nil, err
 	}

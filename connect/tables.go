@@ -18,7 +18,7 @@ type Table struct {
 // Name returns the table's name, prefix included.
 func (t Table) Name() string {
 	n := t.Names
-	return cmp.Or(n.Jobs, n.FailedJobs, n.JobBatches, n.Cache, n.CacheLocks)
+	return cmp.Or(n.Jobs, n.FailedJobs, n.JobBatches, n.Cache, n.CacheLocks, n.Workers)
 }
 
 // Used returns the names of the queue connections that the settings are about:
@@ -59,7 +59,7 @@ func (s *Set) andBehind(names []string) []string {
 }
 
 // Tables lists the tables that the settings keep in databases: those of jobs
-// of the named connections (none: [Set.Used]), of failed jobs, of batches, and
+// and workers of the named connections (none: [Set.Used]), of failed jobs, of batches, and
 // of the cache store in use with its locks. Those of think-queue are left out:
 // ThinkPHP makes them. Names of connections that don't
 // exist are passed over.
@@ -79,9 +79,14 @@ func (s *Set) Tables(connections ...string) []Table {
 		}
 	}
 	for _, name := range s.andBehind(connections) {
-		if c, err := s.Config.Connection(name); err == nil && c.Driver == "database" && !thinks(c) {
+		c, err := s.Config.Connection(name)
+		if err != nil || c.Driver != "database" {
+			continue
+		}
+		if !thinks(c) {
 			add(c.Connection, c.Table, func(n *schema.Names) *string { return &n.Jobs })
 		}
+		add(c.Connection, workersBeside(c), func(n *schema.Names) *string { return &n.Workers })
 	}
 	if f := s.Config.Failed; f.Driver == "database" || f.Driver == "database-uuids" {
 		add(f.Database, f.Table, func(n *schema.Names) *string { return &n.FailedJobs })

@@ -66,7 +66,11 @@ func Join(ctx context.Context, conn *spool.Connection, me spool.WorkerRecord, lo
 	if err == nil {
 		all, err = conn.Workers(limited)
 	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // it is to stop before it has begun
+		p.Leave()
+		return nil, nil //nolint:nilnil // a nil Presence is documented
+	case err != nil:
 		return p.alone(err)
 	}
 	if err := p.meet(ctx, all); err != nil {

@@ -109,9 +109,11 @@ func (c *Connection) Events() *Events { return c.events }
 // Followers returns those that follow the connection's jobs.
 func (c *Connection) Followers() *Followers { return c.followers }
 
-// QueueOr returns queue, or the connection's default queue for "".
+// QueueOr returns queue, or the connection's default queue for "" and for what
+// its format takes for that (see [DefaultNamer]).
 func (c *Connection) QueueOr(queue string) string {
-	if queue == "" {
+	d, ok := c.Format.(DefaultNamer)
+	if queue == "" || ok && d.NamesDefault(queue) {
 		return c.Queue
 	}
 	return queue

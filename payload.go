@@ -86,6 +86,12 @@ type Format interface {
 	Retry(body []byte, now time.Time) ([]byte, error)
 }
 
+// DefaultNamer is implemented by formats of systems in which other names than ""
+// mean a connection's default queue, too.
+type DefaultNamer interface {
+	NamesDefault(queue string) bool
+}
+
 // NameResolver is implemented by formats in which a job has several names.
 type NameResolver interface {
 	// ResolveName returns the full form of a job's name. Names with the same full

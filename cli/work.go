@@ -122,7 +122,11 @@ func queuesOf(conn *spool.Connection, queues []string) []string {
 	if len(queues) == 0 {
 		return []string{conn.Queue}
 	}
-	return queues
+	all := make([]string, len(queues))
+	for i, q := range queues {
+		all[i] = conn.QueueOr(q)
+	}
+	return all
 }
 
 // steered is what signals act on.

@@ -76,6 +76,7 @@ var (
 	_ spool.Format       = (*Format)(nil)
 	_ spool.NameResolver = (*Format)(nil)
 	_ spool.KeyNamer     = (*Format)(nil)
+	_ spool.DefaultNamer = (*Format)(nil)
 	_ spool.FormatNamer  = (*Format)(nil)
 )
 
@@ -182,6 +183,10 @@ func ProfileOf(v string) (Profile, error) {
 	}
 	return "", fmt.Errorf("think: think-queue %s is not supported: 1.1 to 2.0 and 3.0.2 and later are", v)
 }
+
+// NamesDefault implements [spool.DefaultNamer]: to PHP "0" is as good as nothing,
+// so all versions push to and pop from the default queue by that name.
+func (f *Format) NamesDefault(queue string) bool { return queue == "0" }
 
 // Keys implements [spool.KeyNamer]: see the function [Keys].
 func (f *Format) Keys() spool.Keys { return Keys() }

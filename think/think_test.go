@@ -190,3 +190,23 @@ func FuzzStyle(f *testing.F) {
 		}
 	})
 }
+
+// To PHP, whose "0" is false, a queue of that name is the default one.
+func TestQueueZero(t *testing.T) {
+	for _, profile := range think.Profiles() {
+		f, err := think.New(&think.Options{Profile: profile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := spool.Connection{ConnectionConfig: spool.ConnectionConfig{Queue: "mail", Format: f}}
+		for queue, want := range map[string]string{"": "mail", "0": "mail", "00": "00", "sms": "sms"} {
+			if got := c.QueueOr(queue); got != want {
+				t.Errorf("%s: queue %q is %q, want %q", profile, queue, got, want)
+			}
+		}
+	}
+	c := spool.Connection{ConnectionConfig: spool.ConnectionConfig{Queue: "mail", Format: spool.Native}}
+	if got := c.QueueOr("0"); got != "0" { // Laravel has a queue of that name
+		t.Errorf("elsewhere queue 0 is %q", got)
+	}
+}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spoolq/spool"
@@ -96,6 +97,10 @@ func (o *Options) withDefaults(conn *spool.Connection) Options {
 	c.Policy = c.Policy.Or(spool.Policy{Tries: new(1), Timeout: new(time.Minute)})
 	if len(c.Queues) == 0 {
 		c.Queues = []string{conn.Queue}
+	}
+	c.Queues = slices.Clone(c.Queues)
+	for i, q := range c.Queues {
+		c.Queues[i] = conn.QueueOr(q)
 	}
 	if c.Keys == nil {
 		c.Keys = new(spool.KeysOf(conn.Format))

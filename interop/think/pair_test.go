@@ -23,13 +23,14 @@ import (
 // backend is a version of think-queue on a store.
 type backend struct {
 	profile, version, store string // store: redis, mysql, sqlite
+	framework               string // ThinkPHP's version, for its cache
 }
 
 func backends() []backend {
 	return []backend{
-		{"tq1", "1.1.6", "redis"}, {"tq1", "2.0.4", "mysql"},
-		{"tq3-legacy", "3.0.4", "redis"}, {"tq3-legacy", "3.0.4", "mysql"},
-		{"tq3", "3.0.9", "redis"}, {"tq3", "3.0.9", "mysql"}, {"tq3", "3.0.9", "sqlite"},
+		{"tq1", "1.1.6", "redis", "5.0.7"}, {"tq1", "2.0.4", "mysql", "5.1.42"},
+		{"tq3-legacy", "3.0.4", "redis", "6.0.16"}, {"tq3-legacy", "3.0.4", "mysql", "6.0.16"},
+		{"tq3", "3.0.9", "redis", "8.0.4"}, {"tq3", "3.0.9", "mysql", "8.0.4"}, {"tq3", "3.0.9", "sqlite", "8.0.4"},
 	}
 }
 
@@ -47,8 +48,9 @@ type pair struct {
 	set      *connect.Set
 }
 
-// newPair makes them, with tables and a Redis database of their own.
-func newPair(t *testing.T, b backend, redis *redisStore, db int) *pair {
+// newPair makes them, with tables and a Redis database of their own. With files
+// the cache is where ThinkPHP has it unless told otherwise.
+func newPair(t *testing.T, b backend, redis *redisStore, db int, files bool) *pair {
 	t.Helper()
 	p := &pair{t: t, b: b, php: requirePHP(t), dir: t.TempDir(), tq3: b.profile != "tq1"}
 	p.report = filepath.Join(p.dir, "report.jsonl")
@@ -60,7 +62,7 @@ func newPair(t *testing.T, b backend, redis *redisStore, db int) *pair {
 	switch b.store {
 	case "redis", "sqlite":
 		file := filepath.Join(p.dir, "think.db")
-		database = fmt.Sprintf("{default: sqlite, connections: {sqlite: {driver: sqlite, database: %q, prefix: tp_}}", file)
+		database = fmt.Sprintf("{default: sqlite, connections: {sqlite: {driver: sqlite, database: %q, prefix: tp_}}}", file)
 		if b.store == "sqlite" {
 			settings = map[string]any{"driver": "database", "dsn": "sqlite:" + file, "table": "tp_jobs"}
 		}
@@ -81,8 +83,13 @@ func newPair(t *testing.T, b backend, redis *redisStore, db int) *pair {
 	}
 	settings["profile"], settings["version"], settings["name"], settings["expire"] = b.profile, b.version, p.connection(), lease
 	settings["cache"] = map[string]any{"host": redis.host, "port": redis.port, "select": db, "prefix": "shop:"}
+	cache := "cache: {default: redis, stores: {redis: {type: redis, host: " + redis.host + ", port: " + redis.port + fmt.Sprintf(", select: %d, prefix: 'shop:'}}}\n", db)
+	if files {
+		settings["cache"] = map[string]any{"path": filepath.Join(p.dir, "runtime", "cache"), "framework": b.framework}
+		cache = ""
+	}
 	p.settings = writeJSON(t, settings)
-	p.write("spool.yaml", p.yaml(redis, db, database))
+	p.write("spool.yaml", p.yaml(redis, db, database)+cache)
 	return p
 }
 
@@ -107,12 +114,8 @@ func (p *pair) yaml(redis *redisStore, db int, database string) string {
 		queue = fmt.Sprintf("{default: %s, connections: {%[1]s: {type: %[1]s, profile: %s, version: %s, queue: default, retry_after: %d%s}}, failed: {type: database, table: failed_jobs}}",
 			p.connection(), p.b.profile, p.b.version, lease, server)
 	}
-	if strings.HasPrefix(database, "{default: sqlite") {
-		database += "}"
-	}
-	return fmt.Sprintf("thinkphp: %s\nqueue: %s\ndatabase: %s\n", map[bool]string{true: "6", false: "5.1"}[p.tq3], queue, strings.TrimSuffix(database, "}")+
-		fmt.Sprintf(", redis: {default: {host: %s, port: %s, database: %d}}}", redis.host, redis.port, db)) +
-		"cache: {default: redis, prefix: 'shop:', stores: {redis: {driver: redis, connection: default}}}\nworker: {tries: 0, backoff: 0, sleep: 1, timeout: 2, memory: 0}\n"
+	return fmt.Sprintf("thinkphp: %s\nqueue: %s\ndatabase: %s\n", p.b.framework, queue, database) +
+		"worker: {tries: 0, backoff: 0, sleep: 1, timeout: 2, memory: 0}\n"
 }
 
 func mysqlYAML(t *testing.T, dsn string) string {
@@ -272,9 +275,9 @@ func (p *pair) workGo(mux *spool.Mux, change func(*worker.Options)) worker.Resul
 // eventually waits until ready is true.
 func eventually(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ready(); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ready(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after 20 s", what)
+			t.Fatalf("%s: not within a minute", what)
 		}
 	}
 }

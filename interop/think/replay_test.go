@@ -13,13 +13,17 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spoolq/spool/internal/testserver"
 )
 
-func TestMain(m *testing.M) { testserver.Main(m) }
+func TestMain(m *testing.M) {
+	testserver.Parallel(12) // cells mostly wait, for leases and for whole seconds to pass
+	testserver.Main(m)
+}
 
 // recording is a scenario of the real think-queue, see ../../think/testdata.
 type recording struct {
@@ -33,13 +37,17 @@ type recording struct {
 }
 
 type step struct {
-	Step     string          `json:"step"`
-	Call     string          `json:"call"`
-	Now      int64           `json:"unix_before"`
-	Returned any             `json:"returned"`
-	Raised   *struct{}       `json:"raised"`
-	Given    json.RawMessage `json:"given"`
-	Job      *struct {
+	Step     string    `json:"step"`
+	Call     string    `json:"call"`
+	Now      int64     `json:"unix_before"`
+	Returned any       `json:"returned"`
+	Raised   *struct{} `json:"raised"`
+	Files    []struct {
+		Path    string `json:"path"`
+		Content string `json:"content"`
+	} `json:"files"`
+	Given json.RawMessage `json:"given"`
+	Job   *struct {
 		Attempts any `json:"attempts"`
 	} `json:"job"`
 	State map[string]any `json:"state"`
@@ -86,6 +94,53 @@ func TestThePeerIsThinkQueue(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestThePeersRestartIsThinkQueues compares what queue:restart leaves in the
+// application's cache, in Redis and in files.
+func TestThePeersRestartIsThinkQueues(t *testing.T) {
+	php := requirePHP(t)
+	redis := newRedisStore(t)
+	for _, v := range []struct{ version, framework string }{{"v1.1.2", "5.0.7"}, {"v2.0.4", "5.1.42"}, {"v3.0.4", "6.0.16"}, {"v3.0.9", "8.0.4"}} {
+		for _, s := range recordings(t, v.version, "redis")["restart"].Steps {
+			redis.clear(t)
+			dir := t.TempDir()
+			settings := redis.settings(t)
+			settings["prefix"] = ""
+			if strings.Contains(s.Step, `prefix "myapp:"`) {
+				settings["prefix"] = "myapp:"
+			}
+			if len(s.Files) > 0 {
+				settings = map[string]any{"path": dir, "framework": v.framework}
+			}
+			file := writeJSON(t, map[string]any{"profile": "tq3", "version": "3.0.9", "driver": "redis", "cache": settings})
+			before := time.Now().Unix()
+			if out, err := exec.CommandContext(t.Context(), php, filepath.Join("peer", "peer.php"), file, "restart").CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if len(s.Files) > 0 {
+				got, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(s.Files[0].Path)))
+				if want := s.Files[0].Content; err != nil || then(string(got), before) != then(want, s.Now) {
+					t.Errorf("%s, %s: the file holds %q, %v; want %q", v.version, s.Step, got, err, want)
+				}
+				continue
+			}
+			for key := range s.State {
+				got, err := redis.client.Do(t.Context(), redis.client.B().Get().Key(key).Build()).ToString()
+				if err != nil || then(got, before) != "THEN" {
+					t.Errorf("%s, %s: %s holds %q, %v", v.version, s.Step, key, got, err)
+				}
+			}
+		}
+	}
+}
+
+// then has a word for the seconds since it was now.
+func then(text string, now int64) string {
+	for n := now; n <= max(now, time.Now().Unix()) && n < now+600; n++ {
+		text = strings.ReplaceAll(text, strconv.FormatInt(n, 10), "THEN")
+	}
+	return text
 }
 
 // unlike says why a step can't be replayed: its call needs what isn't ours.

@@ -3,7 +3,7 @@
 // settings name. It is our own, from the facts; replay.php holds it to what the
 // real versions did.
 //
-//   php peer.php SETTINGS.json push JOB DATA-JSON QUEUE [DELAY]
+//   php peer.php SETTINGS.json push JOB DATA-JSON QUEUE [DELAY [TIMES]]
 //   php peer.php SETTINGS.json object N QUEUE
 //   php peer.php SETTINGS.json work [--queue=a,b] [--tries=N] [--delay=N] [--sleep=N] [--once] [--stop-when-empty]
 //   php peer.php SETTINGS.json restart
@@ -11,11 +11,12 @@
 //
 // Settings: profile, version, driver (redis, database), name (of the connection), expire
 // (seconds or null); host, port, select of Redis; dsn, user, password, table of
-// a database; optional failed (dsn, user, password, table) and cache (host,
-// port, select, prefix).
+// a database; optional failed (dsn, user, password, table) and cache (see
+// cache.php).
 
 declare(strict_types=1);
 
+require __DIR__ . '/cache.php';
 require __DIR__ . '/queue.php';
 require __DIR__ . '/jobs.php';
 require __DIR__ . '/worker.php';
@@ -32,7 +33,9 @@ switch ($argv[2]) {
     case 'push':
         [$job, $data, $name] = $args;
         $data = json_decode($data, false, 512, JSON_THROW_ON_ERROR);
-        echo json_encode(isset($args[3]) ? $queue->later($args[3] + 0, $job, $data, $name) : $queue->push($job, $data, $name)), "\n";
+        for ($times = (int) ($args[4] ?? 1); $times > 0; $times--) {
+            echo json_encode($args[3] ?? 0 ? $queue->later($args[3] + 0, $job, $data, $name) : $queue->push($job, $data, $name)), "\n";
+        }
         break;
     case 'object':
         echo json_encode($queue->push(new app\job\Objects((int) $args[0]), '', $args[1])), "\n";
@@ -46,7 +49,7 @@ switch ($argv[2]) {
         (new Worker($queue, $s, $options))->run();
         break;
     case 'restart':
-        cache($s)->set($s['cache']['prefix'] . 'think:queue:restart', (string) time());
+        (new Cache($s['cache']))->put('think:queue:restart', time());
         break;
     case 'failed':
         foreach (failed($s)->query("SELECT * FROM {$s['failed']['table']} ORDER BY id DESC")->fetchAll(PDO::FETCH_ASSOC) as $row) {

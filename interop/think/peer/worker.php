@@ -6,9 +6,11 @@ declare(strict_types=1);
 final class Worker
 {
     private ?string $restart;
+    private ?Cache $cache;
 
     public function __construct(private Queue $queue, private array $s, private array $o)
     {
+        $this->cache = isset($s['cache']) ? new Cache($s['cache']) : null;
         $this->restart = $this->signal();
     }
 
@@ -49,11 +51,7 @@ final class Worker
     // signal is the value of the restart key in the application's cache.
     private function signal(): ?string
     {
-        if (!isset($this->s['cache'])) {
-            return null;
-        }
-        $v = cache($this->s)->get($this->s['cache']['prefix'] . 'think:queue:restart');
-        return $v === false ? null : $v;
+        return $this->cache?->get('think:queue:restart');
     }
 
     private function process(Job $job): void
@@ -141,17 +139,6 @@ final class Worker
         }
         return ["app\\{$module}job\\$class", $method];
     }
-}
-
-function cache(array $s): Redis
-{
-    static $redis = null;
-    if ($redis === null) {
-        $redis = new Redis();
-        $redis->connect($s['cache']['host'], (int) $s['cache']['port']);
-        $redis->select((int) ($s['cache']['select'] ?? 0));
-    }
-    return $redis;
 }
 
 function failed(array $s): PDO

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"maps"
 	"os"
 	"os/exec"
@@ -32,15 +31,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(roleVar); name != "" {
 		os.Exit(roles()[name]())
 	}
-	// The cells mostly wait, for each other's processes and for time to pass.
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", "8"); err != nil {
-			panic(err)
-		}
-	}
+	testserver.Parallel(8) // cells mostly wait for each other's processes
 	testserver.Main(m)
 }
 

@@ -288,7 +288,8 @@ func (c *Client) prepareOne(ctx context.Context, conn *Connection, w wanted, i i
 		return j, false, err
 	}
 	draft.Unique, draft.Debounced = j.unique, j.debounced
-	draft.Extra = withClaims(o.extra, j.unique, j.debounced)
+	group, dedup := o.keys(w.data[i])
+	draft.Extra = withKeys(o.extra, group, j.unique, j.debounced)
 	if len(c.extend) > 0 { // which may add to it, for this job
 		if draft.Extra = maps.Clone(draft.Extra); draft.Extra == nil {
 			draft.Extra = make(map[string]any)
@@ -304,7 +305,7 @@ func (c *Client) prepareOne(ctx context.Context, conn *Connection, w wanted, i i
 	if err != nil {
 		return j, false, err
 	}
-	j.uuid, j.msg = draft.UUID, driver.Message{ID: draft.ID, Body: body, Delay: draft.Delay}
+	j.uuid, j.msg = draft.UUID, driver.Message{ID: draft.ID, Body: body, Delay: draft.Delay, Group: group, Deduplication: dedup}
 	return j, true, nil
 }
 

@@ -38,6 +38,8 @@ type Connection struct {
 	ConnectionConfig
 	events    *Events
 	followers *Followers
+	locks     Locks
+	signals   Signals
 
 	opening chan struct{} // holds one token while somebody opens it
 	mu      sync.Mutex
@@ -108,6 +110,12 @@ func (c *Connection) Events() *Events { return c.events }
 
 // Followers returns those that follow the connection's jobs.
 func (c *Connection) Followers() *Followers { return c.followers }
+
+// Locks returns where the manager keeps locks, nil if it has nowhere to.
+func (c *Connection) Locks() Locks { return c.locks }
+
+// Signals returns where the manager keeps marks, nil if it has nowhere to.
+func (c *Connection) Signals() Signals { return c.signals }
 
 // QueueOr returns queue, or the connection's default queue for "" and for what
 // its format takes for that (see [DefaultNamer]).

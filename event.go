@@ -167,8 +167,8 @@ type JobExceptionOccurred struct {
 }
 
 // JobReleased is raised after a job was put back on its queue. Err is the
-// exception that led to it, or what ended its context when a stopping worker
-// hands it back; nil for a release by the handler.
+// exception that led to it, why it was turned away, or what ended its context
+// when a stopping worker hands it back; nil for a release by the handler.
 type JobReleased struct {
 	Job   *Job
 	Delay time.Duration

@@ -26,6 +26,9 @@ type Job struct {
 	Format Format
 	// Handler is what runs it; nil if there is none here.
 	Handler *Handler
+	// Locks and Signals are the stores of the job's [Manager]; nil if it has none.
+	Locks   Locks
+	Signals Signals
 
 	mu      sync.Mutex
 	outcome Outcome

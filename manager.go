@@ -85,7 +85,7 @@ func (m *Manager) Add(cfg ConnectionConfig) {
 	if len(cfg.Failover) > 0 {
 		m.failovers[cfg.Name] = newFailover(cfg.Name, cfg.Failover)
 	} else {
-		m.conns[cfg.Name] = &Connection{ConnectionConfig: cfg, events: m.events, followers: &m.followers, opening: make(chan struct{}, 1)}
+		m.conns[cfg.Name] = &Connection{ConnectionConfig: cfg, events: m.events, followers: &m.followers, locks: m.locks, signals: m.signals, opening: make(chan struct{}, 1)}
 	}
 	m.order = append(m.order, cfg.Name)
 	if m.def == "" {

@@ -25,7 +25,7 @@ const (
 type Outcome struct {
 	Kind  OutcomeKind
 	Delay time.Duration // of Released and Returned
-	Err   error         // of Failed
+	Err   error         // of Failed, and perhaps of Returned
 }
 
 // outcomeError carries an outcome through a handler's return value.
@@ -36,7 +36,9 @@ func (e *outcomeError) Error() string {
 	case Released:
 		return fmt.Sprintf("release after %v", e.Delay)
 	case Returned:
-		return fmt.Sprintf("give back for %v", e.Delay)
+		if e.Err == nil {
+			return fmt.Sprintf("give back for %v", e.Delay)
+		}
 	}
 	return e.Err.Error()
 }
@@ -55,9 +57,9 @@ func Release(d time.Duration) error {
 // beanstalkd) has counted it all the same; there the worker keeps count of
 // those that were given back and takes them off. Where the job runs in its
 // caller (the sync connection) nothing can bring it back: the caller gets the
-// error.
-func GiveBack(d time.Duration) error {
-	return &outcomeError{Outcome{Kind: Returned, Delay: max(d, 0)}}
+// error. why is what the event tells; nil if there is nothing to say.
+func GiveBack(d time.Duration, why error) error {
+	return &outcomeError{Outcome{Kind: Returned, Delay: max(d, 0), Err: why}}
 }
 
 // ErrFailedByHand is the reason of a job that was failed without one.

@@ -166,14 +166,17 @@ func (c *Client) unlock(ctx context.Context, jobs []prepared) {
 	}
 }
 
-// withClaims returns the extra keys of a job with its claims; extra stays as it
-// is.
-func withClaims(extra map[string]any, unique, debounced *Claim) map[string]any {
-	if unique == nil && debounced == nil {
+// withKeys returns the extra keys of a job with its group and its claims; extra
+// stays as it is.
+func withKeys(extra map[string]any, group string, unique, debounced *Claim) map[string]any {
+	if group == "" && unique == nil && debounced == nil {
 		return extra
 	}
 	if extra = maps.Clone(extra); extra == nil {
 		extra = make(map[string]any)
+	}
+	if group != "" {
+		extra[groupKey] = group
 	}
 	if unique != nil {
 		extra[uniqueField] = unique

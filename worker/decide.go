@@ -98,7 +98,7 @@ func decide(p spool.Policy, attempt int, now time.Time, e ending) verdict {
 	case spool.Released:
 		return verdict{action: release, delay: e.outcome.Delay}
 	case spool.Returned:
-		return verdict{action: giveBack, delay: e.outcome.Delay}
+		return verdict{action: giveBack, delay: e.outcome.Delay, err: e.outcome.Err}
 	case spool.Failed:
 		return verdict{action: fail, err: e.outcome.Err}
 	}

@@ -36,7 +36,7 @@ func Inline(connection string, mux *spool.Mux, format spool.Format, events *spoo
 		}
 		t.job = &spool.Job{
 			ID: p.ID, UUID: p.UUID, Name: p.Name, Queue: queue, Connection: connection,
-			Attempt: 1, Body: body, Payload: p, Format: format, Handler: t.handler,
+			Attempt: 1, Body: body, Payload: p, Format: format, Handler: t.handler, Locks: o.Locks, Signals: o.Signals,
 		}
 		t.policy = p.Policy.Or(t.handler.Policy).Or(fallback)
 		return runInline(ctx, t, events, o.Followers)
@@ -66,7 +66,7 @@ func runInline(ctx context.Context, t *task, events *spool.Events, followers *sp
 	case outcome.Kind == spool.Failed:
 		err = outcome.Err
 	case outcome.Kind == spool.Returned:
-		err = fmt.Errorf("%s was turned away for %v, and connection %s can't bring it back: %w", t.job.DisplayName(), outcome.Delay, t.job.Connection, or(err, spool.GiveBack(outcome.Delay)))
+		err = fmt.Errorf("%s was turned away for %v, and connection %s can't bring it back: %w", t.job.DisplayName(), outcome.Delay, t.job.Connection, or(err, spool.GiveBack(outcome.Delay, outcome.Err)))
 	case outcome.Kind != spool.Undecided:
 		err = nil
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/failed"
+	"github.com/spoolq/spool/presence"
 )
 
 // Options are the settings of a worker, named after the flags of queue:work.
@@ -69,6 +70,9 @@ type Options struct {
 	// Signals is where restart, pause and maintenance are told; nil means
 	// nowhere.
 	Signals spool.Signals
+	// Locks is where jobs find locks; nil means where the connection's manager has
+	// them.
+	Locks spool.Locks
 	// Keys are the names used in Signals; those that go with the connection's
 	// format, see spool.KeysOf.
 	Keys *spool.Keys
@@ -80,7 +84,7 @@ type Options struct {
 	Followers *spool.Followers
 	// Identity is what the worker tells others on the same queues of itself;
 	// application and environment unknown.
-	Identity Identity
+	Identity presence.Identity
 	// Logger is for what an operator should know; slog.Default().
 	Logger *slog.Logger
 }
@@ -107,6 +111,9 @@ func (o *Options) withDefaults(conn *spool.Connection) Options {
 	}
 	if c.Followers == nil {
 		c.Followers = conn.Followers()
+	}
+	if c.Locks == nil {
+		c.Locks = conn.Locks()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -78,7 +78,7 @@ func (w *Worker) process(life context.Context, t *task) (left bool) {
 	t.started = time.Now()
 	t.own = spool.Job{
 		ID: t.res.ID, Queue: t.res.Queue, Connection: w.conn.Name,
-		Attempt: max(t.res.Attempts, 1), Body: t.res.Body, Payload: p, Format: w.conn.Format,
+		Attempt: max(t.res.Attempts, 1), Body: t.res.Body, Payload: p, Format: w.conn.Format, Locks: w.o.Locks, Signals: or(w.conn.Signals(), w.o.Signals),
 	}
 	t.adopt(&t.own)
 	if p != nil {

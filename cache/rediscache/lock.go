@@ -39,6 +39,59 @@ end
 return 0
 `
 
+// acquireAny takes the first free lock of several.
+//
+// KEYS the locks   ARGV[1] owner   ARGV[2] seconds, 0 for ever
+// Returns its number, or 0 if none is free.
+const acquireAny = `
+local seconds = tonumber(ARGV[2])
+for i, holder in ipairs(redis.call('MGET', unpack(KEYS))) do
+  if not holder then
+    if seconds > 0 then
+      redis.call('SET', KEYS[i], ARGV[1], 'EX', seconds)
+    else
+      redis.call('SET', KEYS[i], ARGV[1])
+    end
+    return i
+  end
+end
+return 0
+`
+
+// maxAny is how many locks one script looks at: Lua can't unpack many more.
+const maxAny = 1000
+
+// AcquireAny implements [cache.AnyLocker]. In a cluster, whose keys may be on
+// different nodes, it asks for one lock after the other.
+func (s *Store) AcquireAny(ctx context.Context, names []string, owner string, ttl time.Duration) (int, error) {
+	seconds, err := cache.Seconds(ttl)
+	if err != nil {
+		return -1, err
+	}
+	at := 0
+	step := maxAny
+	if s.locks.Mode() == rueidis.ClientModeCluster {
+		step = 1
+	}
+	for len(names) > 0 {
+		n := min(len(names), step)
+		keys := make([]string, n)
+		for i, name := range names[:n] {
+			keys[i] = s.lockPrefix + name
+		}
+		i, err := s.locks.Do(ctx, s.locks.B().Eval().Script(acquireAny).Numkeys(int64(n)).Key(keys...).
+			Arg(owner, strconv.FormatInt(seconds, 10)).Build()).ToInt64()
+		if err != nil {
+			return -1, err
+		}
+		if i > 0 {
+			return at + int(i) - 1, nil
+		}
+		names, at = names[n:], at+n
+	}
+	return -1, nil
+}
+
 // Acquire implements [cache.Locker].
 func (s *Store) Acquire(ctx context.Context, name, owner string, ttl time.Duration) (bool, error) {
 	seconds, err := cache.Seconds(ttl)

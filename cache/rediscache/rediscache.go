@@ -41,8 +41,9 @@ type Store struct {
 }
 
 var (
-	_ cache.Store  = (*Store)(nil)
-	_ cache.Locker = (*Store)(nil)
+	_ cache.Store     = (*Store)(nil)
+	_ cache.Locker    = (*Store)(nil)
+	_ cache.AnyLocker = (*Store)(nil)
 )
 
 // New returns the store that client leads to. It doesn't close the client.

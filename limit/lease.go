@@ -1,0 +1,76 @@
+package limit
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spoolq/spool"
+)
+
+// ErrLost is the cause of a context that ended because the lock or the slot of
+// its job was lost: it could not be renewed in time, or was released by force.
+var ErrLost = errors.New("lock lost")
+
+// askTimeout bounds one call to a store of locks.
+const askTimeout = 5 * time.Second
+
+// newOwner returns the proof of one holder. It is of one run, not of a job: two
+// runs of a job that was lost must not overlap either.
+func newOwner() string { return rand.Text()[:20] }
+
+// hold runs fn while a lock that owner has is renewed, and gives it back. When it
+// is lost fn's context is cancelled.
+func hold(ctx context.Context, locks spool.Locks, name, owner string, ttl time.Duration, fn func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	renewed := make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		renew(ctx, locks, name, owner, ttl, stop, cancel)
+	}()
+	defer func() {
+		close(stop)
+		cancel(nil)
+		<-renewed
+		giveBack(ctx, locks, name, owner)
+	}()
+	return fn(ctx)
+}
+
+// renew renews a lock until stop is closed or it is lost.
+func renew(ctx context.Context, locks spool.Locks, name, owner string, ttl time.Duration, stop <-chan struct{}, cancel context.CancelCauseFunc) {
+	end := time.Now().Add(ttl)
+	tick := time.NewTicker(max(ttl/3, 100*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		ask, done := context.WithTimeout(context.WithoutCancel(ctx), min(askTimeout, max(ttl/3, time.Second)))
+		ours, err := locks.Acquire(ask, name, owner, ttl)
+		done()
+		switch {
+		case err == nil && ours:
+			end = now.Add(ttl)
+		case err == nil:
+			cancel(fmt.Errorf("%w: %s is another's", ErrLost, name))
+			return
+		case !time.Now().Before(end):
+			cancel(fmt.Errorf("%w: %s could not be renewed: %w", ErrLost, name, err))
+			return
+		}
+	}
+}
+
+// giveBack releases a lock. One that can't be released ends by itself.
+func giveBack(ctx context.Context, locks spool.Locks, name, owner string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+	defer cancel()
+	_, _ = locks.Release(ctx, name, owner)
+}

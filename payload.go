@@ -99,6 +99,22 @@ type NameResolver interface {
 	ResolveName(name string) string
 }
 
+// FormatNamer is implemented by formats whose jobs other formats don't
+// understand, or miscount.
+type FormatNamer interface {
+	// FormatName names what is stored. Workers whose formats have the same name
+	// can share queues; others would lose one another's jobs.
+	FormatName() string
+}
+
+// FormatName returns the name of what a format stores: its own, or "laravel".
+func FormatName(f Format) string {
+	if n, ok := f.(FormatNamer); ok {
+		return n.FormatName()
+	}
+	return "laravel"
+}
+
 // NewUUID returns a random UUID (version 4).
 func NewUUID() string {
 	var b [16]byte

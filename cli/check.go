@@ -10,6 +10,7 @@ import (
 	"github.com/spoolq/spool/config"
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/listen"
+	"github.com/spoolq/spool/presence"
 )
 
 // bootChecks looks at the settings before a worker starts: it refuses what
@@ -172,7 +173,7 @@ func (e *env) checkConnection(ctx context.Context, name string, tell func(findin
 		return
 	}
 	if _, can := conn.Driver().(driver.Registrar); can {
-		if _, err := conn.Workers(ctx); err != nil {
+		if _, err := presence.List(ctx, conn); err != nil {
 			advice = append(advice, "workers of these queues can't be seen, nor can two profiles or environments on them be found: "+e.explain(err).Error())
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/driver"
-	"github.com/spoolq/spool/worker"
+	"github.com/spoolq/spool/presence"
 )
 
 // workersCommand is queue:workers, which Laravel has not.
@@ -53,7 +53,7 @@ func (e *env) workers(ctx context.Context, names []string, asJSON bool) error {
 		if conn.Driver().Traits().Instant && !named {
 			continue
 		}
-		workers, err := conn.Workers(ctx)
+		workers, err := presence.List(ctx, conn)
 		switch _, can := conn.Driver().(driver.Registrar); {
 		case errors.Is(err, errors.ErrUnsupported) && !can && !named:
 			e.note("%s: connection %s: the driver %s keeps no records of workers", e.name(), conn.Name, conn.Driver().Traits().Driver)
@@ -86,7 +86,7 @@ func (e *env) workers(ctx context.Context, names []string, asJSON bool) error {
 // renewed.
 const late = 30 * time.Second
 
-func (e *env) printWorker(w *spool.WorkerRecord, asJSON bool) error {
+func (e *env) printWorker(w *presence.Record, asJSON bool) error {
 	if asJSON {
 		return e.object(w)
 	}
@@ -109,7 +109,7 @@ func (e *env) printWorker(w *spool.WorkerRecord, asJSON bool) error {
 // returns is called. Its children keep no records.
 func (e *env) present(ctx context.Context, conn *spool.Connection, queues []string) (leave func(), err error) {
 	id := e.set.Identity()
-	p, err := worker.Join(ctx, conn, spool.WorkerRecord{
+	p, err := presence.Join(ctx, conn, presence.Record{
 		Name: e.set.Config.Worker.Name, App: id.App, Env: id.Env, Exclusive: id.Exclusive, Queues: queues, Concurrency: 1,
 	}, e.logger())
 	if err != nil {

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Database is one database connection.
 type Database struct {
@@ -160,4 +164,25 @@ type Store struct {
 	Path string `key:"path" for:"file" path:"true"`
 	// LockPath is the folder of the locks; empty means Path.
 	LockPath string `key:"lock_path" for:"file" path:"true"`
+}
+
+// KeyPrefix is what stands before the keys of a queue connection in Redis.
+// think-queue puts nothing there, so only a prefix that somebody has set counts
+// for it.
+func (c *Config) KeyPrefix(q *Connection) string {
+	name := cmp.Or(q.Connection, "default")
+	r := c.Redis[name]
+	if r == nil || profile(q) != "laravel" && c.Source("database.redis."+name+".prefix").Kind == FromDefault {
+		return ""
+	}
+	return r.Prefix
+}
+
+// profile is what a connection stores.
+func profile(q *Connection) string { return cmp.Or(q.Profile, "laravel") }
+
+// sameServer says whether two Redis connections lead to the same database.
+func sameServer(a, b *Redis) bool {
+	return a != nil && b != nil && a.Host == b.Host && a.Port == b.Port && a.Socket == b.Socket && a.Database == b.Database &&
+		slices.Equal(a.Nodes, b.Nodes) && a.Sentinel.Master == b.Sentinel.Master && slices.Equal(a.Sentinel.Nodes, b.Sentinel.Nodes)
 }

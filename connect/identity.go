@@ -4,14 +4,14 @@ import (
 	"strings"
 
 	"github.com/spoolq/spool/config"
-	"github.com/spoolq/spool/worker"
+	"github.com/spoolq/spool/presence"
 )
 
 // Identity is what the workers of these settings tell others on the same queues
 // of themselves. A name that nobody has given the application says nothing of
 // it.
-func (s *Set) Identity() worker.Identity {
-	id := worker.Identity{App: s.Config.App.Name, Env: s.Config.App.Env, Exclusive: s.Config.Worker.ExclusiveEnv}
+func (s *Set) Identity() presence.Identity {
+	id := presence.Identity{App: s.Config.App.Name, Env: s.Config.App.Env, Exclusive: s.Config.Worker.ExclusiveEnv}
 	if s.Config.Source("app.name").Kind == config.FromDefault {
 		id.App = ""
 	}

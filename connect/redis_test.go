@@ -294,13 +294,14 @@ func everything(t *testing.T, s *Set) {
 	_, err = c.Clear(t.Context(), "")
 	must("clear", err)
 	must("wait", d.(driver.Waiter).Wait(t.Context(), []string{"default"}, 50*time.Millisecond))
-	must("register", c.Register(t.Context(), spool.WorkerRecord{ID: "me"}, time.Minute))
-	workers, err := c.Workers(t.Context())
+	registrar := d.(driver.Registrar)
+	must("register", registrar.Register(t.Context(), driver.Record{ID: "me", Body: []byte("{}")}, time.Minute))
+	workers, err := registrar.Registered(t.Context())
 	must("workers", err)
 	if len(workers) != 1 {
 		t.Errorf("workers %+v", workers)
 	}
-	must("unregister", c.Unregister(t.Context(), "me"))
+	must("unregister", registrar.Unregister(t.Context(), "me"))
 	must("ping", c.Ping(t.Context()))
 	_, err = c.Advise(t.Context())
 	must("advise", err)

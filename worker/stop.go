@@ -17,7 +17,7 @@ const (
 	OnceDone      Reason = "once"           // Options.Once
 	StuckHandlers Reason = "stuck"          // handlers that never return
 	Broken        Reason = "broken"         // the backend failed and waiting wasn't asked for
-	Refused       Reason = "refused"        // who else works the queues, see Join
+	Refused       Reason = "refused"        // of who else works the queues, see package presence
 )
 
 // Exit codes of a worker, Laravel's where it has one.

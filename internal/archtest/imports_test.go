@@ -60,7 +60,7 @@ var rules = []rule{
 		why: "a payload is the same on every store",
 	},
 	{
-		packages: []string{".", "worker"}, only: append(ours("driver", "internal/...", ".", "failed", "cache", "sqldb", "sqldb/schema"), "golang.org/x/sync/..."),
+		packages: []string{".", "worker"}, only: append(ours("driver", "internal/...", ".", "presence", "failed", "cache", "sqldb", "sqldb/schema"), "golang.org/x/sync/..."),
 		why: "whoever dispatches or works jobs carries the SDK of the store that he uses, and no other; a format or a store is an argument",
 	},
 	{

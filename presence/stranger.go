@@ -1,4 +1,4 @@
-package worker
+package presence
 
 import (
 	"context"
@@ -7,17 +7,15 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/spoolq/spool"
 )
 
 // meet judges the workers that share queues with this one.
-func (p *Presence) meet(ctx context.Context, all []spool.WorkerRecord) error {
+func (p *Presence) meet(ctx context.Context, all []Record) error {
 	formats, strangers, elsewhere := strangersAmong(p.me, all)
 	switch {
 	case len(formats) > 0:
-		return &FormatConflictError{Mine: p.me, Others: formats}
-	case len(strangers) > 0 && (p.me.Exclusive || slices.ContainsFunc(strangers, func(w spool.WorkerRecord) bool { return w.Exclusive })):
+		return &FormatError{Mine: p.me, Others: formats}
+	case len(strangers) > 0 && (p.me.Exclusive || slices.ContainsFunc(strangers, func(w Record) bool { return w.Exclusive })):
 		return &ExclusiveError{Mine: p.me, Others: strangers}
 	case len(strangers) > 0:
 		p.log.Warn("workers of another application or environment are at work on the same queues: one of us may be there by mistake; exclusive-env refuses to start then",
@@ -37,7 +35,7 @@ func (p *Presence) meet(ctx context.Context, all []spool.WorkerRecord) error {
 
 // strangersAmong returns the workers that share a queue with me and differ:
 // in format, else in application or environment, else in host.
-func strangersAmong(me spool.WorkerRecord, all []spool.WorkerRecord) (formats, strangers, elsewhere []spool.WorkerRecord) {
+func strangersAmong(me Record, all []Record) (formats, strangers, elsewhere []Record) {
 	unlike := func(a, b string) bool { return a != "" && b != "" && a != b }
 	for _, w := range all {
 		switch {
@@ -54,7 +52,7 @@ func strangersAmong(me spool.WorkerRecord, all []spool.WorkerRecord) (formats, s
 }
 
 // shared returns the queues that both work.
-func shared(a, b spool.WorkerRecord) []string {
+func shared(a, b Record) []string {
 	var both []string
 	for _, q := range a.Queues {
 		if slices.Contains(b.Queues, q) {
@@ -70,7 +68,7 @@ func local(env string) bool {
 }
 
 // whose names an application and its environment.
-func whose(w spool.WorkerRecord) string {
+func whose(w Record) string {
 	return strings.TrimSpace(w.App + " " + w.Env)
 }
 
@@ -78,7 +76,7 @@ func whose(w spool.WorkerRecord) string {
 const named = 5
 
 // describe names workers for a message.
-func describe(ws []spool.WorkerRecord) string {
+func describe(ws []Record) string {
 	var parts []string
 	for i, w := range ws {
 		if i == named {
@@ -101,14 +99,14 @@ func describe(ws []spool.WorkerRecord) string {
 // soonForgotten ends the messages of workers that can't start.
 const soonForgotten = "; one that has died is forgotten within a minute"
 
-// FormatConflictError says that a worker can't start because others are at work
+// FormatError says that a worker can't start because others are at work
 // on its queues that store something else there: two profiles on one queue.
-type FormatConflictError struct {
-	Mine   spool.WorkerRecord
-	Others []spool.WorkerRecord // at least one
+type FormatError struct {
+	Mine   Record
+	Others []Record // at least one
 }
 
-func (e *FormatConflictError) Error() string {
+func (e *FormatError) Error() string {
 	other := e.Others[0]
 	return fmt.Sprintf("connection %s is set to the format %s, but workers of %s are at work on queue %s: %s; the two would miscount attempts and lose jobs: correct profile, or give each a queue, key prefix or database of its own%s",
 		e.Mine.Connection, e.Mine.Format, other.Format, strings.Join(shared(e.Mine, other), ","), describe(e.Others), soonForgotten)
@@ -118,8 +116,8 @@ func (e *FormatConflictError) Error() string {
 // application or environment are at work on its queues, and either side shares
 // them with nobody.
 type ExclusiveError struct {
-	Mine   spool.WorkerRecord
-	Others []spool.WorkerRecord // at least one
+	Mine   Record
+	Others []Record // at least one
 }
 
 func (e *ExclusiveError) Error() string {

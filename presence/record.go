@@ -1,19 +1,21 @@
-package spool
+package presence
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/driver"
 )
 
-// WorkerRecord is what a worker tells of itself beside the queues that it
+// Record is what a worker tells of itself beside the queues that it
 // works. It is renewed every quarter of a minute, and gone a minute after its
 // worker has died.
-type WorkerRecord struct {
+type Record struct {
 	ID          string    `json:"id"` // unlike any other worker's
 	Name        string    `json:"name,omitempty"`
 	App         string    `json:"app,omitempty"` // APP_NAME; "": not known
@@ -23,7 +25,7 @@ type WorkerRecord struct {
 	User        string    `json:"user,omitempty"`
 	Connection  string    `json:"connection,omitempty"` // as the worker calls it
 	Queues      []string  `json:"queues,omitempty"`
-	Format      string    `json:"format,omitempty"` // see FormatName
+	Format      string    `json:"format,omitempty"` // see spool.FormatName
 	Concurrency int       `json:"concurrency,omitempty"`
 	Exclusive   bool      `json:"exclusive,omitempty"` // refuses other environments
 	State       string    `json:"state,omitempty"`     // running, paused or stopping
@@ -36,64 +38,56 @@ type WorkerRecord struct {
 
 // The states of a worker in its record.
 const (
-	WorkerIsRunning  = "running"
-	WorkerIsPaused   = "paused"
-	WorkerIsStopping = "stopping" // waits for its last jobs
+	Running  = "running"
+	Paused   = "paused"
+	Stopping = "stopping" // waits for its last jobs
 )
 
-// Workers returns the records of Spool's workers that share the queues of this
+// List returns the records of Spool's workers that share the queues of a
 // connection, whatever they call it, the longest running first. Workers of PHP
 // keep none. It is errors.ErrUnsupported where the backend can't keep records.
-func (c *Connection) Workers(ctx context.Context) (workers []WorkerRecord, err error) {
-	err = inspect(c, "list workers", "", func(r driver.Registrar) error {
+func List(ctx context.Context, conn *spool.Connection) ([]Record, error) {
+	var all []Record
+	err := on(conn, "list workers", func(r driver.Registrar) error {
 		rs, err := r.Registered(ctx)
 		for _, r := range rs {
-			var w WorkerRecord
+			var w Record
 			if json.Unmarshal(r.Body, &w) != nil {
-				w = WorkerRecord{} // of a version that writes otherwise: it is there, and that is all
+				w = Record{} // of a version that writes otherwise: it is there, and that is all
 			}
 			w.ID = r.ID
-			workers = append(workers, w)
+			all = append(all, w)
 		}
 		return err
 	})
-	slices.SortFunc(workers, func(a, b WorkerRecord) int {
+	slices.SortFunc(all, func(a, b Record) int {
 		if n := a.Started.Compare(b.Started); n != 0 {
 			return n
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
-	return workers, err
+	return all, err
 }
 
-// Register renews a worker's record, or makes it, for so long.
-func (c *Connection) Register(ctx context.Context, w WorkerRecord, ttl time.Duration) error {
-	return inspect(c, "register", "", func(r driver.Registrar) error {
-		body, err := json.Marshal(w)
+// put renews a record, or makes it.
+func put(ctx context.Context, conn *spool.Connection, r Record) error {
+	return on(conn, "register", func(d driver.Registrar) error {
+		body, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
-		return r.Register(ctx, driver.Record{ID: w.ID, Body: body}, ttl)
+		return d.Register(ctx, driver.Record{ID: r.ID, Body: body}, life)
 	})
 }
 
-// Unregister removes a worker's record.
-func (c *Connection) Unregister(ctx context.Context, id string) error {
-	return inspect(c, "unregister", "", func(r driver.Registrar) error { return r.Unregister(ctx, id) })
-}
-
-// FormatNamer is implemented by formats whose jobs other formats don't
-// understand, or miscount.
-type FormatNamer interface {
-	// FormatName names what is stored. Workers whose formats have the same name
-	// can share queues; others would lose one another's jobs.
-	FormatName() string
-}
-
-// FormatName returns the name of what a format stores: its own, or "laravel".
-func FormatName(f Format) string {
-	if n, ok := f.(FormatNamer); ok {
-		return n.FormatName()
+// on calls fn with a connection's driver, if that keeps records.
+func on(conn *spool.Connection, op string, fn func(driver.Registrar) error) error {
+	err := errors.ErrUnsupported
+	if r, ok := conn.Driver().(driver.Registrar); ok {
+		err = fn(r)
 	}
-	return "laravel"
+	if err != nil {
+		return &spool.Error{Op: op, Connection: conn.Name, Err: err}
+	}
+	return nil
 }

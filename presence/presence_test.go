@@ -1,8 +1,9 @@
-package worker_test
+package presence_test
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/memqueue"
+	"github.com/spoolq/spool/presence"
 	"github.com/spoolq/spool/worker"
 )
 
@@ -31,6 +33,16 @@ func (f fleet) conn(t *testing.T, format spool.Format) *spool.Connection {
 	}
 	return c
 }
+
+func register(ctx context.Context, conn *spool.Connection, r presence.Record) error {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return conn.Driver().(driver.Registrar).Register(ctx, driver.Record{ID: r.ID, Body: body}, time.Minute)
+}
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // other is a format whose jobs others would lose.
 type other struct{ spool.Format }
@@ -52,16 +64,16 @@ func TestARecordLivesAsLongAsItsWorker(t *testing.T) {
 		began := time.Now()
 		w := worker.New(conn, mux, &worker.Options{
 			Name: "w1", Queues: []string{"high", "default"}, Concurrency: 3, Grace: time.Hour, Logger: quiet,
-			Identity: worker.Identity{App: "Shop", Env: "production"}, Policy: spool.Policy{Timeout: new(time.Duration)},
+			Identity: presence.Identity{App: "Shop", Env: "production"}, Policy: spool.Policy{Timeout: new(time.Duration)},
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { _, err := w.Run(ctx); done <- err }()
-		look := func(d time.Duration) spool.WorkerRecord {
+		look := func(d time.Duration) presence.Record {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
-			ws, err := conn.Workers(t.Context())
+			ws, err := presence.List(t.Context(), conn)
 			if err != nil || len(ws) != 1 {
 				t.Fatalf("%d records, %v", len(ws), err)
 			}
@@ -69,25 +81,25 @@ func TestARecordLivesAsLongAsItsWorker(t *testing.T) {
 		}
 		r := look(0)
 		if r.Name != "w1" || r.App != "Shop" || r.Env != "production" || r.Host == "" || r.PID == 0 || r.User == "" || r.Connection != "orders" ||
-			strings.Join(r.Queues, ",") != "high,default" || r.Format != "laravel" || r.Concurrency != 3 || r.State != spool.WorkerIsRunning || !r.Started.Equal(began) {
+			strings.Join(r.Queues, ",") != "high,default" || r.Format != "laravel" || r.Concurrency != 3 || r.State != presence.Running || !r.Started.Equal(began) {
 			t.Errorf("the record says %+v", r)
 		}
 		if r = look(5 * time.Minute); r.Running != 1 || r.Processed != 1 || r.Failed != 1 || time.Since(r.Seen) > 15*time.Second {
 			t.Errorf("after five minutes: %+v", r)
 		}
 		w.Pause()
-		if r = look(20 * time.Second); r.State != spool.WorkerIsPaused {
+		if r = look(20 * time.Second); r.State != presence.Paused {
 			t.Errorf("paused: %+v", r)
 		}
 		cancel()
-		if r = look(2 * time.Minute); r.State != spool.WorkerIsStopping || r.Running != 1 {
+		if r = look(2 * time.Minute); r.State != presence.Stopping || r.Running != 1 {
 			t.Errorf("waiting for its last job: %+v", r)
 		}
 		close(hold)
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if ws, err := conn.Workers(t.Context()); err != nil || len(ws) != 0 {
+		if ws, err := presence.List(t.Context(), conn); err != nil || len(ws) != 0 {
 			t.Errorf("it has ended, and %+v, %v", ws, err)
 		}
 	})
@@ -95,61 +107,61 @@ func TestARecordLivesAsLongAsItsWorker(t *testing.T) {
 
 // A worker meets others on its queues, and says so, or doesn't start.
 func TestWhoMeetsWhom(t *testing.T) {
-	production := spool.WorkerRecord{
+	production := presence.Record{
 		ID: "1", App: "Shop", Env: "production", Host: "web1", PID: 7, User: "www", Queues: []string{"high", "default"}, Format: "laravel",
 	}
-	with := func(change func(*spool.WorkerRecord)) spool.WorkerRecord {
+	with := func(change func(*presence.Record)) presence.Record {
 		w := production
 		change(&w)
 		return w
 	}
-	host := func(w *spool.WorkerRecord) { w.Host = "" } // this one's own
+	host := func(w *presence.Record) { w.Host = "" } // this one's own
 	for name, c := range map[string]struct {
-		there     spool.WorkerRecord
-		mine      worker.Identity
+		there     presence.Record
+		mine      presence.Identity
 		format    spool.Format
 		says      string // in the log
 		refused   string // in the error
 		exclusive bool   // of what type it is
 	}{
-		"one like us": {there: with(host), mine: worker.Identity{App: "Shop", Env: "production", Exclusive: true}},
+		"one like us": {there: with(host), mine: presence.Identity{App: "Shop", Env: "production", Exclusive: true}},
 		"another environment": {
-			there: production, mine: worker.Identity{App: "Shop", Env: "staging"},
+			there: production, mine: presence.Identity{App: "Shop", Env: "staging"},
 			says: `level=WARN msg="workers of another application or environment are at work on the same queues`,
 		},
 		"another application": {
-			there: production, mine: worker.Identity{App: "Blog", Env: "production"}, says: `this="Blog production" others="pid 7 of www on web1 (Shop production, queue high,default`,
+			there: production, mine: presence.Identity{App: "Blog", Env: "production"}, says: `this="Blog production" others="pid 7 of www on web1 (Shop production, queue high,default`,
 		},
 		"another environment, and we are exclusive": {
-			there: production, mine: worker.Identity{App: "Shop", Env: "local", Exclusive: true}, exclusive: true,
+			there: production, mine: presence.Identity{App: "Shop", Env: "local", Exclusive: true}, exclusive: true,
 			refused: "queue default of connection orders is worked for another application or environment than this worker's (Shop local): pid 7 of www on web1 (Shop production, queue high,default",
 		},
 		"another environment, and it is exclusive": {
-			there: with(func(w *spool.WorkerRecord) { w.Exclusive = true }), mine: worker.Identity{App: "Shop", Env: "local"}, exclusive: true,
+			there: with(func(w *presence.Record) { w.Exclusive = true }), mine: presence.Identity{App: "Shop", Env: "local"}, exclusive: true,
 			refused: "those workers were started with exclusive-env",
 		},
 		"one that doesn't say whose it is": {
-			there: with(func(w *spool.WorkerRecord) { w.App, w.Env, w.Host = "", "", "" }), mine: worker.Identity{App: "Shop", Env: "local", Exclusive: true},
+			there: with(func(w *presence.Record) { w.App, w.Env, w.Host = "", "", "" }), mine: presence.Identity{App: "Shop", Env: "local", Exclusive: true},
 		},
 		"another queue": {
-			there: with(func(w *spool.WorkerRecord) { w.Queues = []string{"mails"} }), mine: worker.Identity{App: "Blog", Env: "local", Exclusive: true},
+			there: with(func(w *presence.Record) { w.Queues = []string{"mails"} }), mine: presence.Identity{App: "Blog", Env: "local", Exclusive: true},
 		},
-		"another host of a fleet": {there: production, mine: worker.Identity{App: "Shop", Env: "production"}, says: "level=INFO"},
+		"another host of a fleet": {there: production, mine: presence.Identity{App: "Shop", Env: "production"}, says: "level=INFO"},
 		"another host of our own": {
-			there: with(func(w *spool.WorkerRecord) { w.Env = "local" }), mine: worker.Identity{App: "Shop", Env: "local"},
+			there: with(func(w *presence.Record) { w.Env = "local" }), mine: presence.Identity{App: "Shop", Env: "local"},
 			says: `level=WARN msg="workers on other hosts are at work on the same queues"`,
 		},
 		"another format": {
-			there: production, mine: worker.Identity{App: "Shop", Env: "production"}, format: other{spool.Native},
+			there: production, mine: presence.Identity{App: "Shop", Env: "production"}, format: other{spool.Native},
 			refused: "connection orders is set to the format tq1, but workers of laravel are at work on queue default: pid 7 of www on web1",
 		},
 		"nobody, and an unlisted one": {
-			there: with(func(w *spool.WorkerRecord) { w.Queues = nil }), mine: worker.Identity{Exclusive: true, Unlisted: true},
+			there: with(func(w *presence.Record) { w.Queues = nil }), mine: presence.Identity{Exclusive: true, Unlisted: true},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := fleet{memqueue.New(nil)}.conn(t, c.format)
-			if err := conn.Register(t.Context(), c.there, time.Minute); err != nil {
+			if err := register(t.Context(), conn, c.there); err != nil {
 				t.Fatal(err)
 			}
 			var log bytes.Buffer
@@ -159,15 +171,15 @@ func TestWhoMeetsWhom(t *testing.T) {
 			if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused) || res.Reason != worker.Refused || res.ExitCode != worker.ExitError) {
 				t.Errorf("%+v, %v; want the words %q", res, err, c.refused)
 			}
-			var conflict *worker.FormatConflictError
-			var exclusive *worker.ExclusiveError
+			var conflict *presence.FormatError
+			var exclusive *presence.ExclusiveError
 			if errors.As(err, &exclusive) != c.exclusive || errors.As(err, &conflict) != (c.refused != "" && !c.exclusive) {
 				t.Errorf("the error is a %T", err)
 			}
 			if !strings.Contains(log.String(), c.says) || c.says == "" && strings.Contains(log.String(), "level=") {
 				t.Errorf("the log says\n%s, want %q", &log, c.says)
 			}
-			if ws, err := conn.Workers(t.Context()); err != nil || len(ws) != 1 || ws[0].ID != "1" {
+			if ws, err := presence.List(t.Context(), conn); err != nil || len(ws) != 1 || ws[0].ID != "1" {
 				t.Errorf("records left: %+v, %v", ws, err)
 			}
 		})
@@ -182,7 +194,7 @@ func TestTwoExclusiveWorkersAtOnce(t *testing.T) {
 		for _, env := range []string{"local", "production"} {
 			conn := fleet{store}.conn(t, nil)
 			go func() {
-				_, err := worker.Join(t.Context(), conn, spool.WorkerRecord{Env: env, Exclusive: true}, quiet)
+				_, err := presence.Join(t.Context(), conn, presence.Record{Env: env, Exclusive: true}, quiet)
 				errs <- err
 			}()
 		}
@@ -237,11 +249,11 @@ func TestARecordOfAnotherVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ws, err := conn.Workers(t.Context())
+	ws, err := presence.List(t.Context(), conn)
 	if err != nil || len(ws) != 3 || ws[0].ID != "a" || ws[0].PID != 0 || ws[1].ID != "b" || ws[2].ID != "c" || ws[2].PID != 3 {
 		t.Errorf("%+v, %v", ws, err)
 	}
-	if _, err := worker.New(conn, spool.NewMux(), &worker.Options{StopWhenEmpty: true, Logger: quiet, Identity: worker.Identity{Exclusive: true}}).Run(t.Context()); err != nil {
+	if _, err := worker.New(conn, spool.NewMux(), &worker.Options{StopWhenEmpty: true, Logger: quiet, Identity: presence.Identity{Exclusive: true}}).Run(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,10 @@
-package worker
+// Package presence is how workers that share queues see each other: each keeps a
+// record beside its queues while it lives, and a newcomer looks who else is
+// there. It refuses what would lose jobs, and names what may be a mistake.
+//
+// It costs a write every quarter of a minute for each worker, and nothing for a
+// job. Package worker calls it; it imports package spool and the seam.
+package presence
 
 import (
 	"cmp"
@@ -31,9 +37,9 @@ type Identity struct {
 // The life of a record, how often it is renewed, and how long the store may
 // take about it.
 const (
-	recordLife  = time.Minute
-	recordRenew = 15 * time.Second
-	recordWait  = 5 * time.Second
+	life  = time.Minute
+	renew = 15 * time.Second
+	wait  = 5 * time.Second
 )
 
 // Presence is the record that a living worker keeps beside its queues, where
@@ -41,30 +47,30 @@ const (
 // nothing for a job. A nil Presence is that of a worker without a record.
 type Presence struct {
 	conn    *spool.Connection
-	me      spool.WorkerRecord
+	me      Record
 	log     *slog.Logger
 	failing bool
 }
 
 // Join registers a worker of a connection and looks who else works its queues.
-// It refuses with a [*FormatConflictError] or an [*ExclusiveError], and logs what
+// It refuses with a [*FormatError] or an [*ExclusiveError], and logs what
 // else may be a mistake. A store that can't keep the record refuses nobody, but
 // one who is exclusive. What me leaves empty of ID, Host, PID, User, Started,
 // Connection and Format is filled in. logger may be nil.
 //
 // The record is written before others are looked for, so that of two who start
 // at once, one at least sees the other.
-func Join(ctx context.Context, conn *spool.Connection, me spool.WorkerRecord, logger *slog.Logger) (*Presence, error) {
+func Join(ctx context.Context, conn *spool.Connection, me Record, logger *slog.Logger) (*Presence, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
 	p := &Presence{conn: conn, me: described(conn, me), log: logger}
-	limited, cancel := context.WithTimeout(ctx, recordWait)
+	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	err := p.write(limited)
-	var all []spool.WorkerRecord
+	var all []Record
 	if err == nil {
-		all, err = conn.Workers(limited)
+		all, err = List(limited, conn)
 	}
 	switch {
 	case ctx.Err() != nil: // it is to stop before it has begun
@@ -102,12 +108,12 @@ func (p *Presence) alone(err error) (*Presence, error) {
 }
 
 // described fills in what is empty.
-func described(conn *spool.Connection, me spool.WorkerRecord) spool.WorkerRecord {
+func described(conn *spool.Connection, me Record) Record {
 	me.ID = cmp.Or(me.ID, spool.NewUUID())
 	me.PID = cmp.Or(me.PID, os.Getpid())
 	me.Connection = cmp.Or(me.Connection, conn.Name)
 	me.Format = cmp.Or(me.Format, spool.FormatName(conn.Format))
-	me.State = cmp.Or(me.State, spool.WorkerIsRunning)
+	me.State = cmp.Or(me.State, Running)
 	if me.Host == "" {
 		me.Host, _ = os.Hostname()
 	}
@@ -129,17 +135,17 @@ func described(conn *spool.Connection, me spool.WorkerRecord) spool.WorkerRecord
 
 func (p *Presence) write(ctx context.Context) error {
 	p.me.Seen = time.Now()
-	return p.conn.Register(ctx, p.me, recordLife)
+	return put(ctx, p.conn, p.me)
 }
 
 // Keep renews the record until ctx ends. update brings it up to date first; it
 // may be nil. A store that fails changes nothing for the worker, and is reported
 // once.
-func (p *Presence) Keep(ctx context.Context, update func(*spool.WorkerRecord)) {
+func (p *Presence) Keep(ctx context.Context, update func(*Record)) {
 	if p == nil {
 		return
 	}
-	tick := time.NewTicker(recordRenew)
+	tick := time.NewTicker(renew)
 	defer tick.Stop()
 	for {
 		select {
@@ -150,7 +156,7 @@ func (p *Presence) Keep(ctx context.Context, update func(*spool.WorkerRecord)) {
 		if update != nil {
 			update(&p.me)
 		}
-		limited, cancel := context.WithTimeout(ctx, recordWait)
+		limited, cancel := context.WithTimeout(ctx, wait)
 		err := p.write(limited)
 		cancel()
 		if err != nil && ctx.Err() == nil && !p.failing {
@@ -165,42 +171,10 @@ func (p *Presence) Leave() {
 	if p == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), recordWait)
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	if err := p.conn.Unregister(ctx, p.me.ID); err != nil {
+	err := on(p.conn, "unregister", func(r driver.Registrar) error { return r.Unregister(ctx, p.me.ID) })
+	if err != nil {
 		p.log.Debug("this worker's record stays until it runs out", "connection", p.conn.Name, "error", err)
 	}
-}
-
-// join is Join for a worker with its options.
-func (w *Worker) join(ctx context.Context) (*Presence, error) {
-	id := w.o.Identity
-	if id.Unlisted {
-		return nil, nil //nolint:nilnil // a nil Presence is documented
-	}
-	return Join(ctx, w.conn, spool.WorkerRecord{
-		Name: w.o.Name, App: id.App, Env: id.Env, Exclusive: id.Exclusive, Queues: w.o.Queues, Concurrency: w.o.Concurrency,
-	}, w.o.Logger)
-}
-
-// tell brings the worker's record up to date.
-func (w *Worker) tell(r *spool.WorkerRecord) {
-	r.Running, r.Processed, r.Failed = w.Running(), w.processed.Load(), w.failed.Load()
-	r.State = spool.WorkerIsRunning
-	select {
-	case <-w.ended:
-		r.State = spool.WorkerIsStopping
-		return
-	default:
-	}
-	if w.paused.Load() || w.polls.closed() {
-		r.State = spool.WorkerIsPaused
-	}
-}
-
-// closed says whether no queue may be worked now.
-func (p *signalPoll) closed() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return (p.isDown || p.fileDown) && !p.o.Force || len(p.pausedAt) > 0 && len(p.pausedAt) == len(p.o.Queues)
 }

@@ -33,9 +33,11 @@ func newFailover(name string, names []string) *failover {
 // that one has accepted are not sent to the next; their uuids are the same on
 // all, so that one whose outcome was unknown can be recognised.
 func (f *failover) dispatch(ctx context.Context, d Dispatcher, w wanted) ([]Ref, error) {
-	w.uuids = make([]string, len(w.names))
-	for i := range w.uuids {
-		w.uuids[i] = NewUUID()
+	if w.uuids == nil {
+		w.uuids = make([]string, len(w.names))
+		for i := range w.uuids {
+			w.uuids[i] = NewUUID()
+		}
 	}
 	return f.try(ctx, d, w, f.inOrder(), nil)
 }

@@ -30,6 +30,11 @@ type Follower func(ctx context.Context, job *Job, failure error) error
 type Followers struct {
 	mu   sync.Mutex
 	list atomic.Pointer[[]Follower]
+
+	// chain follows links of chains only, behind the first followers: a lock of
+	// theirs is free by then, and a batch has yet to count them.
+	chain   Follower
+	chainAt int
 }
 
 // Add adds a follower behind the others: it is called when those have
@@ -50,4 +55,17 @@ func (f *Followers) All() []Follower {
 		return *list
 	}
 	return nil
+}
+
+// addChain sets the follower of links.
+func (f *Followers) addChain(fn Follower) { f.chain, f.chainAt = fn, len(f.All()) }
+
+// For returns those that follow the end of this job, in their order; don't
+// change the slice.
+func (f *Followers) For(job *Job) []Follower {
+	all := f.All()
+	if f == nil || f.chain == nil || !job.linked() {
+		return all
+	}
+	return slices.Concat(all[:f.chainAt], []Follower{f.chain}, all[f.chainAt:])
 }

@@ -50,6 +50,7 @@ func (f *Format) Decode(body []byte) (*spool.Payload, error) {
 	p.Data = nil
 	if err != nil {
 		p.Into = func(any) error { return err }
+		p.Chain = unknown{err}
 		return p, nil
 	}
 	if p.DisplayName == e.class {
@@ -68,6 +69,7 @@ func (f *Format) Decode(body []byte) (*spool.Payload, error) {
 	if owner := cmd.text("debounceOwner"); owner != "" && p.Debounced == nil {
 		p.Debounced = &spool.Claim{Owner: owner}
 	}
+	p.Chain = chained{cmd}
 	p.Into = func(v any) error {
 		if c, ok := v.(**Command); ok {
 			*c = cmd
@@ -135,7 +137,7 @@ func (f *Format) command(class, text string) (*Command, error) {
 	if err != nil {
 		return nil, fmt.Errorf("command of %s: %w", class, err)
 	}
-	c.Encrypt = encrypted
+	c.Encrypt, c.format = encrypted, f
 	return c, nil
 }
 

@@ -18,7 +18,7 @@ const followTimeout = 30 * time.Second
 // if the job was lost meanwhile, or the worker stops: then nothing more must
 // be written. err is what a follower says that no waiting will mend.
 func (w *Worker) follow(ctx context.Context, t *task, failure error, runtime time.Duration) (err error, ok bool) { //nolint:revive // the error is a finding, no failure of follow
-	followers := w.o.Followers.All()
+	followers := w.o.Followers.For(t.job)
 	if len(followers) == 0 {
 		return nil, true
 	}
@@ -31,7 +31,7 @@ func (w *Worker) follow(ctx context.Context, t *task, failure error, runtime tim
 				return nil, false
 			}
 			if err == nil {
-				err = callFollower(ctx, f, t.job, failure)
+				err = w.callFollower(ctx, f, t.job, failure)
 			}
 			if err == nil {
 				break
@@ -56,6 +56,13 @@ func (w *Worker) follow(ctx context.Context, t *task, failure error, runtime tim
 	return nil, true
 }
 
+// callFollower calls a follower, for a while.
+func (w *Worker) callFollower(ctx context.Context, f spool.Follower, job *spool.Job, failure error) error {
+	ctx, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	return callFollower(ctx, f, job, failure)
+}
+
 // stillOurs returns driver.ErrLost if another may hold the job: what follows
 // its end is then another's business too.
 func (w *Worker) stillOurs(ctx context.Context, t *task) error {
@@ -74,16 +81,15 @@ func callFollower(ctx context.Context, f spool.Follower, job *spool.Job, failure
 			err = spool.Fail(&PanicError{Value: v})
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, followTimeout)
-	defer cancel()
 	return f(ctx, job, failure)
 }
 
 // followInline is follow for a job that runs in its caller, who is told of
-// what can't be done.
+// what can't be done. It takes as long as the caller allows: what follows may be
+// a job that runs at once, too.
 func followInline(ctx context.Context, followers *spool.Followers, job *spool.Job, failure error) error {
 	var errs []error
-	for _, f := range followers.All() {
+	for _, f := range followers.For(job) {
 		if err := callFollower(ctx, f, job, failure); err != nil {
 			errs = append(errs, err)
 		}

@@ -35,6 +35,7 @@ func TestSignals(t *testing.T) {
 	add("database", []string{"8", "13"}, "pgsql")
 	add("database", []string{"13"}, "sqlite")
 	add("file", []string{"8", "13"}, "beanstalkd")
+	cells = append(cells, cell{name: "maintenance mode of either side", show: maintenance, on: []string{"sqlite"}})
 	matrix(t, cells...)
 }
 
@@ -156,5 +157,37 @@ func pauses(t *testing.T, a *application) {
 	}
 	if n := ran("letters", "parcels"); n != 2 {
 		t.Errorf("%d jobs ran after PHP resumed them, want 2", n)
+	}
+}
+
+// maintenance takes the application down from each side: neither side works.
+func maintenance(t *testing.T, a *application) {
+	client := a.spool(nil).Client
+	mux := spool.NewMux()
+	spool.Handle(mux, func(context.Context, reminder) error { return nil })
+	dispatch := func() {
+		if _, err := spool.Dispatch(t.Context(), client, laravel.NewCommand(reminder{}.JobName(), laravel.Public("due", 0))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dispatch()
+	a.artisan("down")
+	if res := a.workGo(mux); res.Processed != 0 {
+		t.Errorf("down by PHP, Spool works: %+v", res)
+	}
+	a.artisan("up")
+	if res := a.workGo(mux); res.Processed != 1 {
+		t.Errorf("up by PHP, Spool's worker ended with %+v", res)
+	}
+	dispatch()
+	a.spoolCommand("down")
+	a.work()
+	if rs := a.reports(); len(rs) != 0 {
+		t.Errorf("down by Spool, PHP works: %+v", rs)
+	}
+	a.spoolCommand("up")
+	a.work()
+	if rs := a.reports(); len(rs) != 1 {
+		t.Errorf("up by Spool, PHP worked %+v", rs)
 	}
 }

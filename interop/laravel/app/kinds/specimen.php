@@ -1,5 +1,6 @@
 <?php
 
+use App\Handlers\Anything;
 use App\Jobs\Reminder;
 use App\Jobs\Secret;
 use App\Jobs\Specimen;
@@ -11,6 +12,14 @@ return [
     'named queue' => static fn () => Reminder::dispatch(time())->onQueue('emails-high.1'),
     'delayed' => static fn () => Reminder::dispatch(time() + 2)->delay(2),
     'delayed to a date' => static fn () => Reminder::dispatch(time() + 2)->delay(now()->addSeconds(2)),
+    'string jobs with any data' => static function () {
+        Queue::push(Anything::class);
+        Queue::bulk([Anything::class], '订单/7');
+        Queue::push(Anything::class, [1, '二', null, []]);
+        Queue::push(Anything::class, -0.1);
+        Queue::later(0, Anything::class, false);
+        Queue::push(Anything::class, ['max' => PHP_INT_MAX, '' => (object) []]);
+    },
     // What Horizon and the log context of Laravel 11 add to every payload.
     'with further keys' => static function () {
         Queue::createPayloadUsing(static fn () => [

@@ -22,9 +22,9 @@ import (
 
 // cell is one thing that both sides do together, on every backend.
 type cell struct {
-	name  string
-	show  func(t *testing.T, p *pair)
-	files bool // the application's cache is in files, not in Redis
+	name string
+	show func(t *testing.T, p *pair)
+	options
 }
 
 func cells() []cell {
@@ -39,10 +39,11 @@ func cells() []cell {
 		{name: "failed in Go, listed and retried by PHP", show: failedInGo},
 		{name: "failed in PHP, retried by Spool", show: failedInPHP},
 		{name: "restart stops both sides", show: restarted},
-		{name: "restart by ThinkPHP's file cache", show: restarted, files: true},
+		{name: "restart by ThinkPHP's file cache", show: restarted, options: options{files: true}},
 		{name: "an object of PHP is left to PHP", show: objects},
 		{name: "both sides work one queue", show: together},
 		{name: "queue 0 is the default queue", show: queueZero},
+		{name: "a job in Go longer than its lease", show: longJob},
 	}
 }
 
@@ -54,7 +55,7 @@ func TestMatrix(t *testing.T) {
 			for i, c := range cells() {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					c.show(t, newPair(t, b, redis, i, c.files))
+					c.show(t, newPair(t, b, redis, i, c.options))
 				})
 			}
 		})
@@ -481,6 +482,23 @@ func restarted(t *testing.T, p *pair) {
 		case <-time.After(time.Minute):
 			t.Errorf("restart of %s doesn't stop Spool", side)
 		}
+	}
+}
+
+func longJob(t *testing.T, p *pair) {
+	if _, err := spool.Push(t.Context(), p.side().Client, "Mail", Mail{N: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var s seen
+	mux := spool.NewMux()
+	mux.HandleFunc("Mail", s.handle("mail", func(*spool.Job) error {
+		p.start() // PHP's worker looks for jobs all the while
+		time.Sleep((lease + 2) * time.Second)
+		return nil
+	}))
+	p.workGo(mux, func(o *worker.Options) { o.Policy.Timeout = new(time.Minute) })
+	if !slices.Equal(s.jobs, []string{"mail 1"}) || len(p.reports()) != 0 || p.size() != 0 {
+		t.Errorf("Go saw %v, PHP %v; %d jobs are left", s.jobs, p.reports(), p.size())
 	}
 }
 

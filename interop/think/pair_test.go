@@ -48,9 +48,14 @@ type pair struct {
 	set      *connect.Set
 }
 
-// newPair makes them, with tables and a Redis database of their own. With files
-// the cache is where ThinkPHP has it unless told otherwise.
-func newPair(t *testing.T, b backend, redis *redisStore, db int, files bool) *pair {
+// options are what a pair may have otherwise.
+type options struct {
+	files  bool // the application's cache is where ThinkPHP has it unless told otherwise
+	endure bool // Spool's expire is null
+}
+
+// newPair makes them, with tables and a Redis database of their own.
+func newPair(t *testing.T, b backend, redis *redisStore, db int, o options) *pair {
 	t.Helper()
 	p := &pair{t: t, b: b, php: requirePHP(t), dir: t.TempDir(), tq3: b.profile != "tq1"}
 	p.report = filepath.Join(p.dir, "report.jsonl")
@@ -84,12 +89,16 @@ func newPair(t *testing.T, b backend, redis *redisStore, db int, files bool) *pa
 	settings["profile"], settings["version"], settings["name"], settings["expire"] = b.profile, b.version, p.connection(), lease
 	settings["cache"] = map[string]any{"host": redis.host, "port": redis.port, "select": db, "prefix": "shop:"}
 	cache := "cache: {default: redis, stores: {redis: {type: redis, host: " + redis.host + ", port: " + redis.port + fmt.Sprintf(", select: %d, prefix: 'shop:'}}}\n", db)
-	if files {
+	if o.files {
 		settings["cache"] = map[string]any{"path": filepath.Join(p.dir, "runtime", "cache"), "framework": b.framework}
 		cache = ""
 	}
 	p.settings = writeJSON(t, settings)
-	p.write("spool.yaml", p.yaml(redis, db, database)+cache)
+	yaml := p.yaml(redis, db, database)
+	if o.endure {
+		yaml = strings.Replace(strings.Replace(yaml, fmt.Sprintf("expire: %d", lease), "expire: null", 1), fmt.Sprintf("retry_after: %d", lease), "retry_after: null", 1)
+	}
+	p.write("spool.yaml", yaml+cache)
 	return p
 }
 

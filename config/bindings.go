@@ -132,6 +132,8 @@ func bindings() []binding {
 		bind("cache.stores.redis.lock_connection", since("REDIS_CACHE_LOCK_CONNECTION", 11)),
 		bind("laravel", envName{name: "SPOOL_LARAVEL", plain: true}),
 		bind("queue.degrade", envName{name: "SPOOL_DEGRADE", plain: true}),
+		bind("queue.php_connection", envName{name: "SPOOL_PHP_CONNECTION", plain: true}),
+		bind("queue.php_queue", envName{name: "SPOOL_PHP_QUEUE", plain: true}),
 	}
 	return append(list, ownBindings()...)
 }

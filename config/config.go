@@ -39,6 +39,12 @@ type Config struct {
 	// Degrade is the name of the connection that every dispatch goes to instead
 	// of its own while it is set: sync has all jobs run at once in their callers.
 	Degrade string `key:"queue.degrade"`
+	// PHPConnection is the connection of jobs that only PHP can run, such as the
+	// closures that wait for the failure of a chain; empty is the default one.
+	PHPConnection string `key:"queue.php_connection"`
+	// PHPQueue is the queue of jobs that only PHP can run: one that its workers
+	// work. If both are empty they go where what they belong to says.
+	PHPQueue string `key:"queue.php_queue"`
 	// Connections are the queue connections by name; see [Config.Connection].
 	Connections map[string]*Connection `key:"queue.connections"`
 	// Failed says where failed jobs are recorded.

@@ -115,6 +115,9 @@ func (c *Config) references() []error {
 	if _, err := c.Connection(c.Degrade); c.Degrade != "" && err != nil {
 		check("queue.degrade", c.Degrade, "connection", conns)
 	}
+	if _, err := c.Connection(c.PHPConnection); c.PHPConnection != "" && err != nil {
+		check("queue.php_connection", c.PHPConnection, "connection", conns)
+	}
 	for _, name := range conns {
 		on("queue.connections."+name+".connection", c.Connections[name].Connection, c.Connections[name].Driver)
 		if q := c.Connections[name]; q.Overflow {

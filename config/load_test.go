@@ -268,6 +268,7 @@ worker: {queue: {a: b}, concurrency: lots}
     nested: {driver: failover, connections: [empty]}
     twice: {driver: failover, connections: [redis, redis]}
   degrade: synk
+  php_connection: rediss
   failed: {database: nope}
 database: {default: pgsq}
 cache: {default: memcached, stores: {redis: {lock_connection: x}}}

@@ -21,6 +21,7 @@ func newFormat(cfg *config.Config) (spool.Format, error) {
 	}
 	return laravel.New(&laravel.Options{
 		Version: version, Key: cfg.App.Key, PreviousKeys: cfg.App.PreviousKeys, Cipher: cfg.App.Cipher,
+		PHPConnection: cfg.PHPConnection, PHPQueue: cfg.PHPQueue,
 	})
 }
 

@@ -62,10 +62,12 @@ func (e *env) checkQueues(ctx context.Context, connection string) error {
 	if !e.configured(connection) {
 		return e.set.Ready(ctx)
 	}
-	advice, err := e.set.CheckQueues(ctx, connection, e.set.Config.Worker.Queue...)
+	queues := e.set.Config.Worker.Queue
+	advice, err := e.set.CheckQueues(ctx, connection, queues...)
 	if err != nil {
 		return err
 	}
+	advice = append(advice, e.set.BesidePHP(connection, queues...)...)
 	for _, a := range advice {
 		e.note("%s: warn: connection %s: %s", e.name(), connection, a)
 	}
@@ -166,7 +168,7 @@ func (e *env) checkConnection(ctx context.Context, name string, tell func(findin
 	if err == nil && e.configured(name) {
 		var some []string
 		some, err = e.set.CheckQueues(ctx, name, e.set.Config.Worker.Queue...)
-		advice = append(advice, some...)
+		advice = append(append(advice, some...), e.set.BesidePHP(name, e.set.Config.Worker.Queue...)...)
 	}
 	if err != nil {
 		tell(finding{Level: string(config.Refuse), About: about, Message: e.explain(err).Error()})

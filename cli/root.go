@@ -115,6 +115,7 @@ func commands(e *env) []*cobra.Command {
 		command(groupSetup, "", checkCommand(e)),
 		command(groupSetup, "", configCommand(e)),
 		command(groupSetup, "", makeJobCommand(e)),
+		command(groupSetup, "", makeStubCommand(e)),
 	}
 	for _, k := range tableKinds() {
 		list = append(list, command(groupSetup, "", tableCommand(e, k)))

@@ -258,6 +258,9 @@ type Worker struct {
 	// Only are the names of the jobs to take; registered is every name that has a
 	// handler; empty: all jobs.
 	Only []string `key:"only"`
+	// BesidePHP warns of jobs that only Go knows on a queue that PHP's workers take
+	// from as well.
+	BesidePHP bool `key:"beside_php"`
 	// FailUnknown fails jobs whose name has no handler, instead of putting them
 	// back.
 	FailUnknown bool `key:"fail_unknown"`

@@ -221,7 +221,7 @@ func (s *stock) worker() {
 	for key, v := range map[string]string{
 		"name": "default", "concurrency": "10", "tries": "1", "timeout": "60", "grace": "25", "cancel_grace": "5",
 		"max_stuck": "1", "max_keeps": "3", "sleep": "3", "rest": "0", "memory": "128", "max_jobs": "0", "max_time": "0",
-		"stop_when_empty": "false", "stop_when_empty_for": "0", "force": "false", "fail_unknown": "false", "exclusive_env": "false", "json": "false",
+		"stop_when_empty": "false", "stop_when_empty_for": "0", "force": "false", "fail_unknown": "false", "beside_php": "true", "exclusive_env": "false", "json": "false",
 	} {
 		s.tree.setKey("worker."+key, text(v, Source{Kind: FromDefault}))
 	}

@@ -14,7 +14,8 @@ func kickCommand(e *env) *cobra.Command {
 		Use:   "queue:kick [connection]",
 		Short: "Make buried jobs available again",
 		Long: `Make jobs available again that were buried: by bury() in PHP, or by beanstalkd when it
-was out of memory. No worker gets them until then.`,
+was out of memory. No worker gets them until then. They keep their attempts: give the
+worker --tries if they were attempted.`,
 		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -22,6 +22,7 @@ import (
 // pushOptions are the flags of push.
 type pushOptions struct {
 	data, queue, connection string
+	group, deduplicate      string
 	delay, timeout          secondsFlag
 	at, until               timeFlag
 	backoff                 []string
@@ -45,6 +46,8 @@ its policy travels with it, and wins over the handler's and the worker's.`,
 	f.StringVar(&o.data, "data", "{}", "the job's data as `JSON`; - reads it from standard input")
 	f.StringVar(&o.connection, "connection", "", "the `CONNECTION` (default: the default one)")
 	f.StringVar(&o.queue, "queue", "", "the `QUEUE` (default: the connection's own)")
+	f.StringVar(&o.group, "group", "", "the message group, `ID`, on SQS")
+	f.StringVar(&o.deduplicate, "deduplicate", "", "drop it if a job with this `ID` was pushed within 5 minutes, on FIFO queues of SQS")
 	f.Var(&o.delay, "delay", "how long until it may run, in seconds or e.g. 10m")
 	f.Var(&o.at, "at", "when it may run: 2030-01-31 06:00 here, or 2030-01-31T06:00:00Z")
 	f.IntVar(&o.tries, "tries", 0, "its attempts, `N`; 0: any number")
@@ -80,6 +83,8 @@ func (o *pushOptions) options(f *pflag.FlagSet) ([]spool.DispatchOption, error) 
 			opts = append(opts, opt)
 		}
 	}
+	add("group", spool.OnGroup(o.group))
+	add("deduplicate", spool.Deduplicate(o.deduplicate))
 	add("delay", spool.Delay(time.Duration(o.delay)))
 	add("at", spool.At(time.Time(o.at)))
 	add("tries", spool.Tries(o.tries))

@@ -80,6 +80,9 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 				return err
 			}
 			env.Vars = append(env.Vars, vars...)
+			if err := addSettings(env); err != nil {
+				return err
+			}
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("ROOT", root)
 			for name, value := range map[string]string{"GOCACHE": goCache, "GOMODCACHE": modCache, "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GONOSUMDB": "*"} {
@@ -92,6 +95,7 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"push": cmdPush, "pushraw": cmdPushRaw, "meets": cmdMeets, "signal": cmdSignal, "serve": cmdServe, "expire": cmdExpire, "sql": cmdSQL,
+			"bury": cmdBury, "queue": cmdQueue,
 		},
 	})
 }
@@ -120,7 +124,7 @@ func with(ts *testscript.TestScript, fn func(ctx context.Context, s *connect.Set
 	var environ []string
 	for _, name := range []string{
 		"QUEUE_CONNECTION", "DB_CONNECTION", "DB_URL", "DB_HOST", "DB_PORT", "DB_DATABASE", "DB_USERNAME", "DB_PASSWORD",
-		"REDIS_HOST", "REDIS_PORT", "REDIS_PREFIX", "CACHE_STORE", "HTTP",
+		"REDIS_HOST", "REDIS_PORT", "REDIS_PREFIX", "CACHE_STORE", "HTTP", "STALK_PORT",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			environ = append(environ, name+"="+v)

@@ -137,7 +137,7 @@ func (s *Set) openRedis(ctx context.Context, name string) (rueidis.Client, error
 // openBeanstalkd connects to a beanstalkd server. Without retry_after jobs get
 // the driver's own: the server has no reservations that don't expire.
 func openBeanstalkd(ctx context.Context, c *config.Connection, after time.Duration) (driver.Conn, error) {
-	o := &beanstalkqueue.Options{RetryAfter: after, Priority: uint32(max(c.Priority, 0)), DialTimeout: c.Timeout} //nolint:gosec // an int that isn't negative fits
+	o := &beanstalkqueue.Options{RetryAfter: after, Priority: uint32(max(c.Priority, 0)), DialTimeout: c.Timeout}
 	if c.BlockFor != nil {
 		o.BlockFor = *c.BlockFor
 	}

@@ -171,7 +171,7 @@ cache: {default: array}
 		if err := do(); err != nil {
 			t.Fatal(err)
 		}
-		got, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: answer.QueueUrl, WaitTimeSeconds: 5, AttributeNames: []types.QueueAttributeName{"All"}})
+		got, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: answer.QueueUrl, WaitTimeSeconds: 5, MessageSystemAttributeNames: []types.MessageSystemAttributeName{"All"}})
 		if err != nil || len(got.Messages) != 1 || got.Messages[0].Attributes["MessageGroupId"] != want {
 			t.Errorf("a job of group %s: %+v, %v", want, got, err)
 		}

@@ -14,7 +14,7 @@ func (t Traits) Check(ms []Message) error {
 		case t.MaxBody > 0 && len(m.Body) > t.MaxBody:
 			return &LimitError{Index: i, What: "body", Have: int64(len(m.Body)), Max: int64(t.MaxBody), Why: "store the data elsewhere and push a reference to it"}
 		case t.MaxDelay > 0 && m.Delay > t.MaxDelay:
-			return &LimitError{Index: i, What: "delay", Have: int64(m.Delay), Max: int64(t.MaxDelay)}
+			return &LimitError{Index: i, What: "delay", Have: int64(m.Delay), Max: int64(t.MaxDelay), Why: "dispatch it later, or send it to a connection of another driver"}
 		case t.TextOnly && (!utf8.Valid(m.Body) || bytes.IndexByte(m.Body, 0) >= 0):
 			return &LimitError{Index: i, What: "text", Why: "encode binary data, e.g. as base64"}
 		}

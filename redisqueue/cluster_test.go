@@ -193,6 +193,24 @@ func TestMovedSlotIsFollowed(t *testing.T) {
 	}
 }
 
+// What comes right behind a ping has the connections to all nodes: a program's
+// first ping makes them, and returns when one node has answered.
+func TestFirstPingOfACluster(t *testing.T) {
+	t.Parallel()
+	cluster := testserver.NewRedisCluster(t)
+	for range 40 {
+		c := connect(t, openCluster(t, cluster), Options{Prefix: "first:"})
+		if err := c.Ping(t.Context()); err != nil {
+			t.Fatal("Ping:", err)
+		}
+		for i := range 12 {
+			if _, err := c.Size(t.Context(), fmt.Sprint("q", i)); err != nil {
+				t.Fatalf("Size right behind the ping: %v", err)
+			}
+		}
+	}
+}
+
 // A node that hangs doesn't keep a worker from starting.
 func TestPingOfAClusterWithANodeThatHangs(t *testing.T) {
 	t.Parallel()

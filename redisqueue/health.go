@@ -92,20 +92,26 @@ func (c *Conn) answering(ctx context.Context) (rueidis.Client, error) {
 	}
 	nodes := c.client.Nodes()
 	answers := make(chan answer, len(nodes))
-	asking, cancel := context.WithCancel(ctx)
-	defer cancel()
+	// Not cancelled: a command that is the first on its node makes the
+	// connection, which others of this process wait for, and which would end with
+	// its context.
+	asking := context.WithoutCancel(ctx)
 	for _, node := range nodes {
-		// Not waited for: one that connects to a node that hangs ends with the
-		// client's timeout, whatever the context.
+		// Not waited for: one that asks a node that hangs ends with the client's
+		// timeout.
 		go func() { answers <- answer{node, node.Do(asking, node.B().Ping().Build()).Error()} }()
 	}
 	failed := error(rueidis.ErrNoSlot)
 	for range nodes {
-		a := <-answers
-		if a.err == nil {
-			return a.node, nil
+		select {
+		case a := <-answers:
+			if a.err == nil {
+				return a.node, nil
+			}
+			failed = a.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
-		failed = a.err
 	}
 	return nil, failed
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -59,9 +58,6 @@ func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]s
 // admit refuses what SQS can't carry.
 func (c *Conn) admit(queue string, ms []driver.Message) error {
 	if err := c.traits.Check(ms); err != nil {
-		if limit, ok := errors.AsType[*driver.LimitError](err); ok && limit.What == "delay" {
-			limit.Why = "SQS delays no message longer: dispatch it later, or send it to a connection of another driver"
-		}
 		return err
 	}
 	fifo := isFIFO(queue)

@@ -27,7 +27,7 @@ func migrateCommand(e *env) *cobra.Command {
 		Long: `Create what is missing of the tables for jobs, failed jobs, batches and the cache, in
 the databases where the settings keep them, for the named connections (default: the default
 one and those that the settings name). Tables are Laravel's; a jobs table also gets the
-indexes that reserving needs. Nothing that exists is changed; it may run at any time.`,
+indexes that reserving needs, and a table of its workers beside it. Nothing that exists is changed; it may run at any time.`,
 		ValidArgsFunction: e.completeConnections,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return e.migrate(cmd.Context(), names, o)

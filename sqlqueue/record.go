@@ -3,7 +3,6 @@ package sqlqueue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -90,10 +89,19 @@ func (c *Conn) noRecords(err error) error {
 	case errors.Is(err, sqldb.ErrClosed):
 		return driver.ErrClosed
 	case c.db.Fault(err) == sqldb.NoTable:
-		return fmt.Errorf("table %s is missing; `spool migrate` creates it: %w", c.workers, errors.ErrUnsupported)
+		return &noTableError{c.workers}
 	}
 	return err
 }
+
+// noTableError says that there is no table for records: errors.ErrUnsupported.
+type noTableError struct{ table string }
+
+func (e *noTableError) Error() string {
+	return "table " + e.table + " is missing; `spool migrate` creates it"
+}
+
+func (e *noTableError) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // bare is a table's name without its schema.
 func bare(table string) string { return table[strings.LastIndexByte(table, '.')+1:] }

@@ -124,7 +124,6 @@ func DispatchAll[T any](ctx context.Context, d Dispatcher, jobs []T, opts ...Dis
 const maxBulk = 1000
 
 func dispatchAll(ctx context.Context, d Dispatcher, names []string, data []any, opts []DispatchOption) ([]Ref, error) {
-	client := d.client()
 	now := time.Now()
 	var o dispatch
 	if c, ok := data[0].(Configured); ok {
@@ -138,11 +137,15 @@ func dispatchAll(ctx context.Context, d Dispatcher, names []string, data []any, 
 	if !o.at.IsZero() {
 		o.delay = o.at.Sub(now)
 	}
-	if o.dedup != "" && len(data) > 1 {
-		return nil, fmt.Errorf("%d jobs can't have the deduplication id %q: all but one would be dropped; have each say its own, see Deduplicated", len(data), o.dedup)
+	return dispatchWanted(ctx, d, wanted{names: names, data: data, o: &o, now: now})
+}
+
+// dispatchWanted dispatches jobs to the connection that their options name.
+func dispatchWanted(ctx context.Context, d Dispatcher, w wanted) ([]Ref, error) {
+	if w.o.dedup != "" && len(w.data) > 1 {
+		return nil, fmt.Errorf("%d jobs can't have the deduplication id %q: all but one would be dropped; have each say its own, see Deduplicated", len(w.data), w.o.dedup)
 	}
-	w := wanted{names: names, data: data, o: &o, now: now}
-	name, f := client.manager.target(o.connection)
+	name, f := d.client().manager.target(w.o.connection)
 	if f != nil {
 		return f.dispatch(ctx, d, w)
 	}

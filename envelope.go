@@ -294,6 +294,14 @@ func (p *Payload) field(key string, v []byte, l *legacyKeys) (err error) {
 		p.Unique = claim(v)
 	case debouncedField:
 		p.Debounced = claim(v)
+	case batchKey:
+		p.BatchID, err = text(v)
+	case batchEventKey:
+		var event string
+		event, err = text(v)
+		p.BatchEvent = BatchEvent(event)
+	case batchClaimKey:
+		err = number(v, func(n int64) { p.BatchClaim = int(n) })
 	case "createdAt":
 		err = number(v, func(n int64) { p.Created = moment(n) })
 	}

@@ -106,6 +106,10 @@ const (
 	kindWorkerPaused
 	kindWorkerResumed
 	kindWorkerStopping
+	kindBatchDispatched
+	kindBatchStarted
+	kindBatchFinished
+	kindBatchCancelled
 	numKinds
 )
 

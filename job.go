@@ -30,6 +30,9 @@ type Job struct {
 	Locks   Locks
 	Signals Signals
 
+	batching *batching // of a job that has to do with a batch
+	stale    bool      // it is a callback that was pushed again, or has run
+
 	mu      sync.Mutex
 	outcome Outcome
 	ignored []Outcome

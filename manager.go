@@ -17,6 +17,7 @@ type Manager struct {
 	locks     Locks
 	signals   Signals
 	lastMark  atomic.Int64 // of a job that is debounced
+	batching  *batching    // see UseBatches; guarded by mu
 	def       string
 
 	degraded atomic.Pointer[string] // where dispatches go instead

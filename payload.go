@@ -60,6 +60,12 @@ type Payload struct {
 	// Unique is the lock that the job has, as far as its payload says so, and
 	// Debounced what it takes the place of; nil if it doesn't.
 	Unique, Debounced *Claim
+	// BatchID is the batch that the job is a member of, or, if BatchEvent isn't
+	// empty, one of whose callbacks for that event it is.
+	BatchID    string
+	BatchEvent BatchEvent
+	// BatchClaim is how often the callback had been claimed when it was pushed.
+	BatchClaim int
 	// Into decodes the data into v, a pointer; nil means by JSON from Data.
 	Into func(v any) error
 	// Chain is the chain of a job that keeps it in a form of its own; nil means
@@ -121,6 +127,11 @@ func NewUUID() string {
 	_, _ = rand.Read(b[:]) // never fails
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
+	return uuidText(b)
+}
+
+// uuidText writes a UUID in its usual form.
+func uuidText(b [16]byte) string {
 	var s [36]byte
 	hex.Encode(s[0:8], b[0:4])
 	hex.Encode(s[9:13], b[4:6])

@@ -51,6 +51,7 @@ type Command struct {
 var (
 	_ spool.Named      = Command{}
 	_ spool.Configured = Command{}
+	_ spool.Batchable  = Command{}
 )
 
 // NewCommand returns a Command with the class's own properties.
@@ -180,6 +181,17 @@ func (c *Command) WithDelay(d time.Duration) *Command {
 func (c *Command) InBatch(id string) *Command {
 	c.set("batchId", id, false)
 	return c
+}
+
+// WithBatch implements [spool.Batchable].
+func (c Command) WithBatch(id string) any {
+	if c.Object == nil {
+		return c
+	}
+	o := *c.Object
+	o.Props = slices.Clone(o.Props)
+	c.Object = &o
+	return c.InBatch(id)
 }
 
 // Connection is the connection the job names, or "".

@@ -59,6 +59,9 @@ func (f *Format) Decode(body []byte) (*spool.Payload, error) {
 	if p.Group == "" {
 		p.Group = cmd.text("messageGroup")
 	}
+	if p.BatchEvent == "" { // or it is a callback
+		p.BatchID = cmd.BatchID()
+	}
 	if text, err := assign.Render(cmd.own()); err == nil {
 		p.Data = text
 	}

@@ -86,6 +86,10 @@ func only(t table) Names {
 		n.CacheLocks = t.name
 	case "workers":
 		n.Workers = t.name
+	case "batch_ends":
+		n.BatchEnds = t.name
+	case "batch_callbacks":
+		n.BatchCallbacks = t.name
 	}
 	return n
 }

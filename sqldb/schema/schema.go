@@ -3,7 +3,7 @@
 //
 // The tables are exactly Laravel's: a PHP application and Spool share them.
 // Spool adds only indexes to the jobs table, which keep reserving fast however
-// many jobs wait or are delayed, and a table of its own workers' records; PHP
+// many jobs wait or are delayed, and tables of its own for workers and batches; PHP
 // neither needs nor notices them.
 package schema
 
@@ -32,11 +32,15 @@ type Names struct {
 	Cache      string
 	CacheLocks string
 	Workers    string // Spool's own: the records of its workers
+	// Spool's own: which members of batches have ended, and which callbacks of
+	// batches are owed.
+	BatchEnds, BatchCallbacks string
 }
 
 // DefaultNames are the names in Laravel's stock configuration, and Spool's.
 func DefaultNames() Names {
-	return Names{Jobs: "jobs", FailedJobs: "failed_jobs", JobBatches: "job_batches", Cache: "cache", CacheLocks: "cache_locks", Workers: "spool_workers"}
+	return Names{Jobs: "jobs", FailedJobs: "failed_jobs", JobBatches: "job_batches", Cache: "cache", CacheLocks: "cache_locks", Workers: "spool_workers",
+		BatchEnds: "spool_batch_ends", BatchCallbacks: "spool_batch_callbacks"}
 }
 
 // table is one wanted table: its kind is the name of its SQL file.
@@ -46,6 +50,7 @@ func (n Names) tables() []table {
 	all := []table{
 		{"jobs", n.Jobs}, {"failed_jobs", n.FailedJobs}, {"job_batches", n.JobBatches},
 		{"cache", n.Cache}, {"cache_locks", n.CacheLocks}, {"workers", n.Workers},
+		{"batch_ends", n.BatchEnds}, {"batch_callbacks", n.BatchCallbacks},
 	}
 	return slices.DeleteFunc(all, func(t table) bool { return t.name == "" })
 }

@@ -146,7 +146,7 @@ func TestEveryVersionCanBeCreated(t *testing.T) {
 			if missing, err := schema.Missing(t.Context(), db, schema.DefaultNames()); err != nil || len(missing) > 0 {
 				t.Errorf("version %d: missing %q, %v", v, missing, err)
 			}
-			for _, table := range []string{"jobs", "failed_jobs", "job_batches", "cache", "cache_locks", "spool_workers"} {
+			for _, table := range []string{"jobs", "failed_jobs", "job_batches", "cache", "cache_locks", "spool_workers", "spool_batch_ends", "spool_batch_callbacks"} {
 				execute(t, db, "DROP TABLE "+table)
 			}
 		}

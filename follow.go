@@ -35,6 +35,9 @@ type Followers struct {
 	// theirs is free by then, and a batch has yet to count them.
 	chain   Follower
 	chainAt int
+	// unlock follows jobs that may have a unique lock only, before all others:
+	// the next link of a chain may need it.
+	unlock Follower
 }
 
 // Add adds a follower behind the others: it is called when those have
@@ -63,9 +66,15 @@ func (f *Followers) addChain(fn Follower) { f.chain, f.chainAt = fn, len(f.All()
 // For returns those that follow the end of this job, in their order; don't
 // change the slice.
 func (f *Followers) For(job *Job) []Follower {
-	all := f.All()
-	if f == nil || f.chain == nil || !job.linked() {
-		return all
+	list := f.All()
+	if f == nil {
+		return list
 	}
-	return slices.Concat(all[:f.chainAt], []Follower{f.chain}, all[f.chainAt:])
+	if f.chain != nil && job.linked() {
+		list = slices.Concat(list[:f.chainAt], []Follower{f.chain}, list[f.chainAt:])
+	}
+	if f.unlock != nil && job.lockable() {
+		list = append([]Follower{f.unlock}, list...)
+	}
+	return list
 }

@@ -55,7 +55,7 @@ func NewManager(opts *ManagerOptions) *Manager {
 		m.locks, m.signals = opts.Locks, opts.Signals
 	}
 	if m.locks != nil {
-		m.followers.Add(m.unlock)
+		m.followers.unlock = m.unlock
 		Listen(m.events, m.unlockEarly)
 	}
 	if m.signals != nil {

@@ -210,6 +210,11 @@ func (j *Job) uniqueClaim() (*Claim, error) {
 	return c, nil
 }
 
+// lockable says whether the job may have a lock.
+func (j *Job) lockable() bool {
+	return j.Payload != nil && (j.Payload.Unique != nil || j.Handler != nil && j.Handler.uniqueID != nil)
+}
+
 // unlock is the [Follower] that releases the lock of a unique job.
 func (m *Manager) unlock(ctx context.Context, job *Job, _ error) error {
 	c, err := job.uniqueClaim()

@@ -60,7 +60,8 @@ func (e *UnknownConnectionError) Error() string {
 // ErrTxDone is returned by a dispatch on a [Tx] after its Commit or Rollback.
 var ErrTxDone = errors.New("transaction has already been committed or rolled back")
 
-// ErrNotHere is wrapped by an error of [Format.Decode] that is this worker's
-// shortcoming, not the payload's: an encryption key it lacks. The job is put
-// back for another worker.
+// ErrNotHere is wrapped by an error of [Format.Decode], or of a handler, that is
+// this worker's shortcoming, not the job's: an encryption key it lacks, which
+// shows in [Job.Decode]. The job is put back for another worker, attempts as
+// before.
 var ErrNotHere = errors.New("this worker cannot read the job, another may")

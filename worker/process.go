@@ -148,6 +148,10 @@ func (w *Worker) judge(life context.Context, t *task, stack []byte, err error) (
 	w.keep.ended(t)
 	w.tellTimeout(life, t)
 
+	if o, _ := t.job.Outcome(); errors.Is(err, spool.ErrNotHere) && o.Kind == spool.Undecided {
+		w.unhandled(life, t, err) // its handler couldn't read it
+		return left
+	}
 	e := ending{err: err, cause: cause}
 	var ignored []spool.Outcome
 	if e.outcome, ignored = t.job.Outcome(); e.outcome.Kind == spool.Undecided {

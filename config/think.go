@@ -107,6 +107,9 @@ func (l *loader) thinkConnection(tree *node, name string, c *node) {
 		c.put("driver", text(d, word.src))
 	}
 	rename(c, "default", "queue")
+	if old := c.child("expire"); old != nil && c.value("profile") != "tq1" {
+		fail(old, "says expire, which think-queue 3 doesn't read (its jobs are taken again after 60 s, or retry_after): say retry_after")
+	}
 	rename(c, "expire", "retry_after")
 	if lease := c.child("retry_after"); lease == nil && (c.value("driver") == "redis" || c.value("driver") == "database") {
 		c.put("retry_after", text("60", thinkDefault))

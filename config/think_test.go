@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,14 +91,15 @@ func TestThinkQueueSettings(t *testing.T) {
 
 func TestThinkQueueErrors(t *testing.T) {
 	for yaml, want := range map[string]string{
-		"queue: {connector: Topthink, token: x}":                           "spool.yaml:1: queue.connections.topthink: has the connector Topthink",
-		"queue: {connections: {a: {connector: 'app\\queue\\Mine'}}}":       "names a class of PHP",
-		"queue: {connections: {a: {type: redis}}}":                         "say which think-queue is beside us",
-		"queue: {connections: {a: {driver: redis, profile: tq2}}}":         `unknown profile "tq2"`,
-		"queue: {connections: {a: {type: redis, profile: tq3, expir: 3}}}": `unknown key "expir"`,
-		"queue: {failed: {type: 'app\\Failed'}}":                           "queue.failed.type: is a class of PHP",
-		"thinkphp: 7":                                                      "thinkphp: unknown thinkphp",
-		"queue: {connections: {a: {driver: beanstalkd, profile: tq3}}}":    "is no setting of the driver beanstalkd",
+		"queue: {connector: Topthink, token: x}":                               "spool.yaml:1: queue.connections.topthink: has the connector Topthink",
+		"queue: {connections: {a: {connector: 'app\\queue\\Mine'}}}":           "names a class of PHP",
+		"queue: {connections: {a: {type: redis}}}":                             "say which think-queue is beside us",
+		"queue: {connections: {a: {driver: redis, profile: tq2}}}":             `unknown profile "tq2"`,
+		"queue: {connections: {a: {type: redis, profile: tq3, expir: 3}}}":     `unknown key "expir"`,
+		"queue: {connections: {a: {type: redis, profile: tq3, expire: 3600}}}": "says expire, which think-queue 3 doesn't read",
+		"queue: {failed: {type: 'app\\Failed'}}":                               "queue.failed.type: is a class of PHP",
+		"thinkphp: 7":                                                          "thinkphp: unknown thinkphp",
+		"queue: {connections: {a: {driver: beanstalkd, profile: tq3}}}":        "is no setting of the driver beanstalkd",
 	} {
 		_, err := Load(&Options{Dir: write(t, map[string]string{"spool.yaml": yaml})})
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -247,5 +250,41 @@ func TestThinkPHPFailedJobs(t *testing.T) {
 	cfg := load(t, write(t, map[string]string{"spool.yaml": "thinkphp: 8\nqueue: {failed: {type: none}}"}), nil)
 	if cfg.Failed.Driver != "null" {
 		t.Errorf("type none is %+v", cfg.Failed)
+	}
+}
+
+// The table of defaults in the guide is what a worker has.
+func TestThinkPHPDefaultsInTheDocs(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "docs", "thinkphp.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(guide), "## Defaults of the workers")
+	said := map[string]string{}
+	for line := range strings.Lines(table) {
+		if strings.HasPrefix(line, "## ") {
+			break
+		}
+		if cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|"); len(cells) == 5 {
+			said[strings.TrimSpace(cells[0])] = strings.Trim(strings.TrimSpace(cells[4]), "*")
+		}
+	}
+	for _, yaml := range []string{
+		"thinkphp: 5.1\nqueue: {connector: Redis}",
+		"thinkphp: 8\nqueue: {default: a, connections: {a: {type: redis, profile: tq3, queue: default}}}",
+		"thinkphp: 6\nqueue: {default: a, connections: {a: {type: database, profile: tq3-legacy}}}",
+	} {
+		cfg := load(t, write(t, map[string]string{"spool.yaml": yaml}), nil)
+		w, q := cfg.Worker, cfg.Connections[cfg.Default]
+		for row, want := range map[string]string{
+			"jobs at a time": fmt.Sprint(w.Concurrency), "tries": fmt.Sprint(w.Tries),
+			"delay after an error": fmt.Sprintf("%.0f", w.Backoff[0].Seconds()), "sleep": fmt.Sprintf("up to %.0f s", w.Sleep.Seconds()),
+			"timeout": fmt.Sprintf("%.0f s", w.Timeout.Seconds()), "memory": fmt.Sprintf("%d MB", w.Memory),
+			"`expire`, `retry_after`": fmt.Sprintf("%.0f s", q.RetryAfter.Seconds()),
+		} {
+			if !strings.HasPrefix(said[row], want) {
+				t.Errorf("%s\n%s: the guide says %q, but it is %s", yaml, row, said[row], want)
+			}
+		}
 	}
 }

@@ -41,7 +41,8 @@ const lease = 3
 type pair struct {
 	t        *testing.T
 	b        backend
-	php, dir string
+	php      []string // its command
+	dir      string
 	settings string // of the peer
 	report   string // what its jobs write down
 	tq3      bool   // versions 3 record failed jobs
@@ -165,7 +166,7 @@ func (p *pair) write(name, text string) {
 
 // command is a command of the peer, not yet running.
 func (p *pair) command(args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(context.WithoutCancel(p.t.Context()), p.php, append([]string{filepath.Join("peer", "peer.php"), p.settings}, args...)...)
+	cmd := runPHP(context.WithoutCancel(p.t.Context()), p.php, "peer.php", append([]string{p.settings}, args...)...)
 	cmd.Env = append(os.Environ(), "THINK_REPORT="+p.report)
 	return cmd
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -115,7 +114,7 @@ func TestThePeersRestartIsThinkQueues(t *testing.T) {
 			}
 			file := writeJSON(t, map[string]any{"profile": "tq3", "version": "3.0.9", "driver": "redis", "cache": settings})
 			before := time.Now().Unix()
-			if out, err := exec.CommandContext(t.Context(), php, filepath.Join("peer", "peer.php"), file, "restart").CombinedOutput(); err != nil {
+			if out, err := runPHP(t.Context(), php, "peer.php", file, "restart").CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
 			if len(s.Files) > 0 {
@@ -158,7 +157,7 @@ func unlike(s step) string {
 	return ""
 }
 
-func replay(t *testing.T, php string, st store, version, profile, scenario string, rec recording) {
+func replay(t *testing.T, php []string, st store, version, profile, scenario string, rec recording) {
 	settings := st.settings(t)
 	settings["profile"], settings["version"], settings["name"] = profile, version, "replay"
 	settings["expire"] = rec.Config.Settings["expire"]
@@ -242,10 +241,10 @@ type answer struct {
 	Raised             string
 }
 
-func startReplay(t *testing.T, php string, settings map[string]any) *replaying {
+func startReplay(t *testing.T, php []string, settings map[string]any) *replaying {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, php, filepath.Join("peer", "replay.php"), writeJSON(t, settings))
+	cmd := runPHP(ctx, php, "replay.php", writeJSON(t, settings))
 	cmd.Stderr = t.Output()
 	in, err := cmd.StdinPipe()
 	if err != nil {

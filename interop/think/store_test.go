@@ -1,6 +1,7 @@
 package think
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"iter"
@@ -9,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	mysqlsdk "github.com/go-sql-driver/mysql"
@@ -28,28 +31,46 @@ type store interface {
 	add(t *testing.T, profile, body string)
 }
 
-// requirePHP returns the path of php. Without it, or an extension, the test is
-// skipped, or fails where nothing may be skipped.
-func requirePHP(t *testing.T) string {
-	t.Helper()
-	php, err := exec.LookPath("php")
-	what := "php"
-	if err == nil {
-		const script = `foreach (["redis", "pdo_mysql", "pdo_sqlite"] as $e) { if (!extension_loaded($e)) { echo "php-$e "; } }`
-		out, err := exec.CommandContext(t.Context(), php, "-r", script).Output()
-		if err != nil {
-			t.Fatalf("php: %v", err)
+// php is the command that starts PHP, with what the peer needs and, where that
+// can be had, no more: hundreds are started. missing is what isn't installed.
+var php = sync.OnceValues(func() (command []string, missing string) {
+	program, err := exec.LookPath("php")
+	if err != nil {
+		return nil, "php"
+	}
+	lean := []string{program, "-n"}
+	for _, e := range []string{"mysqlnd", "pdo", "pdo_mysql", "pdo_sqlite", "igbinary", "redis"} {
+		lean = append(lean, "-d", "extension="+e)
+	}
+	const script = `foreach (["redis", "pdo_mysql", "pdo_sqlite"] as $e) { if (!extension_loaded($e)) { echo "php-$e "; } }`
+	for _, command = range [][]string{lean, {program}} {
+		out, err := exec.CommandContext(context.Background(), command[0], append(command[1:], "-r", script)...).CombinedOutput()
+		if missing = strings.TrimSpace(string(out)); err == nil && missing == "" {
+			return command, ""
 		}
-		what = strings.TrimSpace(string(out))
 	}
+	return nil, missing
+})
+
+// requirePHP returns the command. Without PHP, or an extension, the test is
+// skipped, or fails where nothing may be skipped.
+func requirePHP(t *testing.T) []string {
+	t.Helper()
+	command, missing := php()
 	switch {
-	case what == "":
+	case missing == "":
 	case os.Getenv("CI") == "true":
-		t.Fatalf("%s is not installed", what)
+		t.Fatalf("%s is not installed", missing)
 	default:
-		t.Skipf("%s is not installed (make test installs what is missing on Debian as root)", what)
+		t.Skipf("%s is not installed (make test installs what is missing on Debian as root)", missing)
 	}
-	return php
+	return command
+}
+
+// runPHP is a script of the peer, not yet running.
+func runPHP(ctx context.Context, command []string, script string, args ...string) *exec.Cmd {
+	args = slices.Concat(command[1:], []string{filepath.Join("peer", script)}, args)
+	return exec.CommandContext(ctx, command[0], args...)
 }
 
 // writeJSON writes v to a file of the test's own and returns its path.

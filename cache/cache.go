@@ -76,14 +76,6 @@ type Locker interface {
 	Owner(ctx context.Context, name string) (string, error)
 }
 
-// AnyLocker is implemented by stores that find a free lock of several in one
-// round trip.
-type AnyLocker interface {
-	// AcquireAny takes the first of the locks that is free for owner, and returns
-	// its index; -1 if none is.
-	AcquireAny(ctx context.Context, names []string, owner string, ttl time.Duration) (int, error)
-}
-
 // Seconds returns a ttl in the unit of the stores: whole seconds, rounded up;
 // 0 stays 0 (for ever). A negative ttl is an error.
 func Seconds(ttl time.Duration) (int64, error) {

@@ -105,7 +105,7 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 	s.databases.open, s.redis.open, s.stores.open = s.openDatabase, s.openRedis, s.openStore
 	s.databases.close = func(db *sqldb.DB) error { return db.Close() }
 	s.redis.close = func(c rueidis.Client) error { c.Close(); return nil }
-	s.Manager = spool.NewManager(&spool.ManagerOptions{Default: cfg.Default, Events: o.Events})
+	s.Manager = spool.NewManager(&spool.ManagerOptions{Default: cfg.Default, Events: o.Events, Locks: s.later(), Signals: s.later()})
 	for _, name := range connectionNames(cfg) {
 		c, err := cfg.Connection(name)
 		if err != nil {

@@ -18,7 +18,7 @@ func (s *Set) openInline(c *config.Connection) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := worker.Inline(c.Name, s.Mux, format, s.Manager.Events(), &worker.Options{Followers: s.Manager.Followers()})
+	run := worker.Inline(c.Name, s.Mux, format, s.Manager.Events(), &worker.Options{Followers: s.Manager.Followers(), Locks: s.later(), Signals: s.later()})
 	if c.Driver == "sync" {
 		return syncqueue.New(run), nil
 	}

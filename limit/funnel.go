@@ -2,7 +2,6 @@ package limit
 
 import (
 	"context"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -64,7 +63,7 @@ func (c Concurrency) Do(ctx context.Context, fn func(ctx context.Context) error)
 	}
 	slot := ""
 	err = until(ctx, c.block, func() (time.Duration, error) {
-		i, err := acquireAny(ctx, locks, slots, owner, c.lease)
+		i, err := cache.AcquireAny(ctx, locks, slots, owner, c.lease)
 		if i >= 0 {
 			slot = slots[i]
 			return 0, err
@@ -85,29 +84,6 @@ func (c Concurrency) Middleware() spool.Middleware { return around(c.Do) }
 
 // slotPoll is how often a blocked caller looks for a slot, as in Laravel.
 const slotPoll = 250 * time.Millisecond
-
-// acquireAny takes a free lock of several and returns its index, or -1.
-func acquireAny(ctx context.Context, locks spool.Locks, names []string, owner string, ttl time.Duration) (int, error) {
-	if len(names) == 0 {
-		return -1, nil
-	}
-	if s, ok := locks.(cache.AnyLocker); ok {
-		return s.AcquireAny(ctx, names, owner, ttl)
-	}
-	first := rand.IntN(len(names)) //nolint:gosec // so that not all try the same ones first
-	for n := range names {
-		i := (first + n) % len(names)
-		ok, err := locks.Acquire(ctx, names[i], owner, ttl)
-		if err != nil {
-			giveBack(ctx, locks, names[i], owner) // it may have been taken all the same
-			return -1, err
-		}
-		if ok {
-			return i, nil
-		}
-	}
-	return -1, nil
-}
 
 // until repeats try until it returns 0 or an error, waiting as long as it says
 // between, and no longer than block in all.

@@ -52,6 +52,52 @@ func TestStoppedWorkersHandBack(t *testing.T) {
 	}
 }
 
+// The same where the server counts deliveries and can't take one back: what was
+// cut off has one attempt behind it, what was waiting has none.
+func TestStoppedWorkersHandBackCounted(t *testing.T) {
+	const quick, slow, waiting = 20, 10, 30
+	p := newPlace(t, onBeanstalkd, 90*time.Second)
+	s := p.use(t)
+	f := newFleet(t, program{Place: p, Concurrency: (quick + slow) / 2, Grace: 1500 * time.Millisecond})
+	f.startReady(2)
+	work := make([]Work, quick+slow+waiting)
+	for i := range work {
+		if work[i].Take = time.Second; i >= quick {
+			work[i].Take = 20 * time.Second
+		}
+	}
+	uuids := s.dispatch(t, work[:quick+slow])
+	size := func() driver.Size {
+		size, err := s.conn.Size(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return size
+	}
+	eventually(t, 10*time.Second, func() bool { return size().Reserved == quick+slow }, func() string { return "not all jobs have been taken" })
+	uuids = append(uuids, s.dispatch(t, work[quick+slow:])...)
+	f.stop()
+
+	if got := size(); got.Reserved != 0 || got.Total() != slow+waiting {
+		t.Errorf("left are %+v, want %d, none of them reserved", got, slow+waiting)
+	}
+	attempts := map[int]int{}
+	eventually(t, 30*time.Second, func() bool {
+		rs, err := s.conn.Driver().Reserve(t.Context(), s.conn.Queue, slow+waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rs {
+			attempts[r.Attempts]++
+		}
+		return attempts[1]+attempts[2] == slow+waiting
+	}, func() string { return "not all that was left has come again" })
+	if attempts[1] != waiting || attempts[2] != slow {
+		t.Errorf("by attempt the jobs that were left are %v, want %d at the first and %d at the second", attempts, waiting, slow)
+	}
+	f.history().handedBack(t, uuids, quick, slow)
+}
+
 // handedBack checks that the first jobs ended, the next were cut off, and the
 // rest never ran.
 func (h *history) handedBack(t *testing.T, uuids []string, quick, slow int) {

@@ -22,7 +22,9 @@ import (
 // kill a process of Spool; see [application.startRole]. A file of cells adds
 // its own here. What a role returns is the exit code.
 func roles() map[string]func() int {
-	return map[string]func() int{}
+	return map[string]func() int{
+		"endure": endureRole,
+	}
 }
 
 const roleVar = "INTEROP_ROLE"

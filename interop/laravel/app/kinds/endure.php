@@ -1,0 +1,7 @@
+<?php
+
+use App\Jobs\Endure;
+
+return [
+    'endure' => static fn () => Endure::dispatch(),
+];

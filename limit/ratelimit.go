@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // a name in Laravel's cache, not security
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/spoolq/spool"
@@ -40,12 +41,7 @@ func RateLimited(name string, limits func(job *spool.Job) []Limit, opts *RateOpt
 			if len(all) == 0 {
 				return next(ctx, job)
 			}
-			named := make([]Limit, len(all))
-			for i, l := range all {
-				sum := md5.Sum([]byte(name + l.Key)) //nolint:gosec // as above
-				named[i] = l.By(hex.EncodeToString(sum[:]))
-			}
-			switch after, err := take(ctx, o.Store, named); {
+			switch after, err := take(ctx, o.Store, named(name, all)); {
 			case err != nil:
 				return unavailable(name, err)
 			case after == 0:
@@ -60,6 +56,29 @@ func RateLimited(name string, limits func(job *spool.Job) []Limit, opts *RateOpt
 			}
 		}
 	}
+}
+
+// named returns limits under their keys in the store: the md5 of the name and
+// the key. Several with one key also go by their numbers, as since Laravel 11;
+// before, they counted as one.
+func named(name string, limits []Limit) []Limit {
+	times := make(map[string]int, len(limits))
+	for _, l := range limits {
+		times[l.Key]++
+	}
+	all := make([]Limit, len(limits))
+	for i, l := range limits {
+		key := l.Key
+		if times[key] > 1 {
+			if key != "" {
+				key += ":"
+			}
+			key += fmt.Sprintf("attempts:%d:decay:%d", l.Max, l.window()/time.Second)
+		}
+		sum := md5.Sum([]byte(name + key)) //nolint:gosec // as above
+		all[i] = l.By(hex.EncodeToString(sum[:]))
+	}
+	return all
 }
 
 // take takes one of each limit, or returns when to try again.

@@ -1,0 +1,9 @@
+package limit
+
+import (
+	"testing"
+
+	"github.com/spoolq/spool/internal/testserver"
+)
+
+func TestMain(m *testing.M) { testserver.Main(m) }

@@ -31,10 +31,9 @@ type Followers struct {
 	mu   sync.Mutex
 	list atomic.Pointer[[]Follower]
 
-	// chain follows links of chains only, behind the first followers: a lock of
-	// theirs is free by then, and a batch has yet to count them.
-	chain   Follower
-	chainAt int
+	// chain follows links of chains only, before the others: a batch has yet to
+	// count them.
+	chain Follower
 	// unlock follows jobs that may have a unique lock only, before all others:
 	// the next link of a chain may need it.
 	unlock Follower
@@ -60,9 +59,6 @@ func (f *Followers) All() []Follower {
 	return nil
 }
 
-// addChain sets the follower of links.
-func (f *Followers) addChain(fn Follower) { f.chain, f.chainAt = fn, len(f.All()) }
-
 // For returns those that follow the end of this job, in their order; don't
 // change the slice.
 func (f *Followers) For(job *Job) []Follower {
@@ -71,7 +67,7 @@ func (f *Followers) For(job *Job) []Follower {
 		return list
 	}
 	if f.chain != nil && job.linked() {
-		list = slices.Concat(list[:f.chainAt], []Follower{f.chain}, list[f.chainAt:])
+		list = append([]Follower{f.chain}, list...)
 	}
 	if f.unlock != nil && job.lockable() {
 		list = append([]Follower{f.unlock}, list...)

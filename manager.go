@@ -61,7 +61,7 @@ func NewManager(opts *ManagerOptions) *Manager {
 	if m.signals != nil {
 		Listen(m.events, m.supersede)
 	}
-	m.followers.addChain(m.followChain)
+	m.followers.chain = m.followChain
 	return m
 }
 

@@ -104,6 +104,7 @@ func commands(e *env) []*cobra.Command {
 		command(groupQueue, "reserved", reservedCommand(e)),
 		command(groupQueue, "kick", kickCommand(e)),
 		command(groupQueue, "clear", clearCommand(e)),
+		command(groupQueue, "", chainStatusCommand(e)),
 		command(groupFailed, "failed", failedCommand(e)),
 		command(groupFailed, "retry", retryCommand(e)),
 		command(groupFailed, "forget", forgetCommand(e)),

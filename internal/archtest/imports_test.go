@@ -64,7 +64,7 @@ var rules = []rule{
 		why: "whoever dispatches or works jobs carries the SDK of the store that he uses, and no other; a format or a store is an argument",
 	},
 	{
-		packages: []string{"driver/...", "sqldb", "sqldb/schema", "sqlqueue", "memqueue", "nullqueue", "syncqueue", "backgroundqueue", "failed", "cache"}, never: sdks(),
+		packages: []string{"driver/...", "sqldb", "sqldb/schema", "sqlqueue", "memqueue", "nullqueue", "syncqueue", "backgroundqueue", "failed", "cache", "limit"}, never: sdks(),
 		why: "these work on any database/sql pool, or on none: the SDK is the opener's",
 	},
 	{
@@ -80,7 +80,7 @@ var rules = []rule{
 		why: "an SQLite user links no other database",
 	},
 	{
-		packages: []string{"redisdb", "redisqueue", "cache/rediscache"}, never: slices.Concat(postgresSDK, mysqlSDK, sqliteSDK, awsSDK, cliSDK),
+		packages: []string{"redisdb", "redisqueue", "cache/rediscache", "limit/redislimit"}, never: slices.Concat(postgresSDK, mysqlSDK, sqliteSDK, awsSDK, cliSDK),
 		why: "a Redis user links no SQL database",
 	},
 	{

@@ -2,7 +2,7 @@ package spool
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // a name in Laravel's cache, not security
+	"crypto/md5"
 	"encoding/hex"
 	"time"
 )

@@ -25,7 +25,7 @@ func AcquireAny(ctx context.Context, l Locker, names []string, owner string, ttl
 	if a, ok := l.(AnyLocker); ok {
 		return a.AcquireAny(ctx, names, owner, ttl)
 	}
-	first := rand.IntN(len(names)) //nolint:gosec // so that not all try the same ones first
+	first := rand.IntN(len(names)) // so that not all try the same ones first
 	for n := range names {
 		i := (first + n) % len(names)
 		if ok, err := l.Acquire(ctx, names[i], owner, ttl); ok || err != nil {

@@ -9,7 +9,7 @@
 // Redis::throttle has it, with package limit/redislimit.
 //
 // A job that may not run now is given back: the delivery is no attempt where the
-// queue can undo one (see [spool.GiveBack]), and it comes back when it may run,
+// queue can undo one (see [github.com/spoolq/spool.GiveBack]), and it comes back when it may run,
 // as far as that can be foreseen. Several limits are taken all at once or none.
 // Locks and slots are leases: they are renewed while their holder runs, and end
 // soon after it has died. A limit of 0 lets nothing through.

@@ -21,7 +21,7 @@ type Limit struct {
 	Key string
 }
 
-// PerSecond, PerMinute, PerHour and PerDay are the usual limits.
+// PerSecond is a limit of n in a second.
 func PerSecond(n int) Limit { return Limit{Max: n, Per: time.Second} }
 
 // PerMinute is a limit of n in a minute.

@@ -388,7 +388,7 @@ func TestThrottlesExceptions(t *testing.T) {
 			}
 			return nil
 		}, []string{"0s at 1", "0s at 2"}},
-		"of no interest": {&ExceptionOptions{When: func(err error) bool { return err != other }}, func(int) error { return other },
+		"of no interest": {&ExceptionOptions{When: func(err error) bool { return !errors.Is(err, other) }}, func(int) error { return other },
 			[]string{"0s at 1", "0s at 2", "0s at 3", "0s at 4", "0s at 5", "0s failed: other"}},
 		"deleted": {&ExceptionOptions{DeleteWhen: func(error) bool { return true }}, func(int) error { return refused }, []string{"0s at 1"}},
 		"failed":  {&ExceptionOptions{FailWhen: func(error) bool { return true }}, func(int) error { return refused }, []string{"0s at 1", "0s failed: refused"}},

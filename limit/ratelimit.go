@@ -2,7 +2,7 @@ package limit
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // a name in Laravel's cache, not security
+	"crypto/md5"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -75,7 +75,7 @@ func named(name string, limits []Limit) []Limit {
 			}
 			key += fmt.Sprintf("attempts:%d:decay:%d", l.Max, l.window()/time.Second)
 		}
-		sum := md5.Sum([]byte(name + key)) //nolint:gosec // as above
+		sum := md5.Sum([]byte(name + key)) //nolint:gosec // a name in Laravel's cache, not security
 		all[i] = l.By(hex.EncodeToString(sum[:]))
 	}
 	return all

@@ -52,6 +52,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"a lock expires", lockExpires},
 		{"one of many takers gets the lock", locksAtOnce},
 		{"a lock can be forced", forces},
+		{"locks that are held are listed", locksListed},
+		{"one of several locks is taken", locksAny},
 		{"an expired lock taken by one of many", lockExpiredAtOnce},
 		{"locks and values don't touch each other's names", lockNames},
 		{"a counter behaves as Laravel's rate limiter wants", limiter},

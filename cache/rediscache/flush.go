@@ -3,7 +3,6 @@ package rediscache
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/redis/rueidis"
 
@@ -19,7 +18,7 @@ func (s *Store) Flush(ctx context.Context) error {
 	if s.prefix == "" {
 		return errors.New("the cache in Redis has no prefix: emptying it would empty the whole database")
 	}
-	pattern := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s.prefix) + "*"
+	pattern := escapeGlob(s.prefix) + "*"
 	for _, node := range s.values.Nodes() {
 		for cursor := uint64(0); ; {
 			page, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(1000).Build()).AsScanEntry()

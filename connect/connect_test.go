@@ -1,6 +1,8 @@
 package connect
 
 import (
+	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/spoolq/spool/config"
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/internal/testserver"
+	"github.com/spoolq/spool/memqueue"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -239,5 +242,41 @@ func TestHasQueues(t *testing.T) {
 	}
 	if found, err := HasQueues(t.Context(), set(t, "").Config, prefix); found || err != nil {
 		t.Errorf("on a database: %v, %v", found, err)
+	}
+}
+
+// A driver of the program's own is opened with the connection's settings, and
+// closed with the Set.
+func TestOwnDriver(t *testing.T) {
+	dir := t.TempDir()
+	yaml := "queue: {default: mine, connections: {mine: {driver: own, queue: q, options: {size: '3'}}}}\n"
+	if err := os.WriteFile(filepath.Join(dir, "spool.yaml"), []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	var got *config.Connection
+	mem := memqueue.New(nil)
+	s, err := Load(&Options{Drivers: map[string]OpenDriver{"own": func(_ context.Context, c *config.Connection) (driver.Conn, error) {
+		got = c
+		return mem, nil
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := spool.Push(t.Context(), s.Client, "j", 1)
+	if err != nil || ref.Connection != "mine" || ref.Queue != "q" {
+		t.Errorf("a push: %+v, %v", ref, err)
+	}
+	if got == nil || got.Name != "mine" || got.Options["size"] != "3" {
+		t.Errorf("it was opened as %+v", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := mem.Size(t.Context(), "q"); !errors.Is(err, driver.ErrClosed) {
+		t.Errorf("it is still open: %v", err)
+	}
+	if _, err := Load(nil); err == nil || !strings.Contains(err.Error(), `unknown driver "own"`) {
+		t.Errorf("without the driver: %v", err)
 	}
 }

@@ -110,7 +110,15 @@ var rules = []rule{
 		why:    "what tests need has no place in a user's program",
 	},
 	{
-		packages: []string{"..."}, never: ours("cmd/...", "examples/..."),
+		packages: []string{"examples/filequeue"}, only: ours("driver"),
+		why: "it shows that a driver needs nothing but the public seam",
+	},
+	{
+		packages: []string{"examples/..."}, never: ours("internal/..."), direct: true,
+		why: "an example uses what a reader can use",
+	},
+	{
+		packages: []string{"..."}, never: ours("cmd/...", "examples/..."), except: []string{"examples/filequeue/shop"},
 		why: "programs are the top of the house",
 	},
 }

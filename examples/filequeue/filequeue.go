@@ -58,11 +58,14 @@ type Options struct {
 	// RetryAfter is the lease; 0 means 90 s. Less than [driver.MinLease] is
 	// refused.
 	RetryAfter time.Duration
+	// NoSync doesn't wait for the disk: a power cut loses the last pushes.
+	NoSync bool
 }
 
 // Conn is a folder of queues. It is safe for concurrent use.
 type Conn struct {
 	dir    string
+	noSync bool
 	traits driver.Traits
 
 	mu     sync.Mutex
@@ -107,7 +110,7 @@ func Open(dir string, opts *Options) (*Conn, error) {
 		return nil, fmt.Errorf("filequeue: %w", err)
 	}
 	return &Conn{
-		dir:    dir,
+		dir: dir, noSync: o.NoSync,
 		traits: driver.Traits{Driver: "file", Lease: lease, Renew: lease / 3, Resolution: time.Millisecond},
 		woken:  make(chan struct{}), closed: make(chan struct{}),
 	}, nil
@@ -244,6 +247,9 @@ func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]s
 		ids = append(ids, n.id)
 	}
 	c.wake()
+	if c.noSync {
+		return ids, nil
+	}
 	if err := syncFolder(folder); err != nil {
 		return nil, fmt.Errorf("%w: %w", driver.ErrStored, err)
 	}
@@ -257,7 +263,7 @@ func (c *Conn) write(path string, body []byte) error {
 		return err
 	}
 	_, err = f.Write(body)
-	if err == nil {
+	if err == nil && !c.noSync {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {

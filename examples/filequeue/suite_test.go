@@ -12,7 +12,7 @@ func TestConformance(t *testing.T) {
 	drivertest.Run(t, func(t *testing.T) drivertest.Harness {
 		dir := t.TempDir()
 		open := func(t *testing.T) driver.Conn {
-			conn, err := filequeue.Open(dir, &filequeue.Options{RetryAfter: driver.MinLease})
+			conn, err := filequeue.Open(dir, &filequeue.Options{RetryAfter: driver.MinLease, NoSync: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -104,6 +104,8 @@ func commands(e *env) []*cobra.Command {
 		command(groupQueue, "reserved", reservedCommand(e)),
 		command(groupQueue, "kick", kickCommand(e)),
 		command(groupQueue, "clear", clearCommand(e)),
+		command(groupQueue, "locks", lockListCommand(e)),
+		command(groupQueue, "", lockReleaseCommand(e)),
 		command(groupQueue, "", chainStatusCommand(e)),
 		command(groupFailed, "failed", failedCommand(e)),
 		command(groupFailed, "retry", retryCommand(e)),

@@ -148,8 +148,11 @@ func cmdPush(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		opts, args = append(opts, spool.Delay(d)), args[1:]
 	}
+	if len(args) > 0 && strings.HasPrefix(args[0], "-unique=") {
+		opts, args = append(opts, spool.Unique(strings.TrimPrefix(args[0], "-unique="))), args[1:]
+	}
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: push [-delay=D] QUEUE NAME DATA")
+		ts.Fatalf("usage: push [-delay=D] [-unique=ID] QUEUE NAME DATA")
 	}
 	queue := args[0]
 	if conn, q, ok := strings.Cut(queue, ":"); ok {

@@ -77,3 +77,42 @@ func ExampleFormat_Decode() {
 	fmt.Println(job.UserID, cmd.Queue())
 	// Output: 7 mail
 }
+
+// A chain of class jobs: each link is run where its queue is worked, by PHP or
+// by Go, and both go on with it.
+func ExampleCommand_Chain() {
+	format, err := laravel.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	conn := memqueue.New(nil)
+	manager := spool.NewManager(nil)
+	manager.Add(spool.ConnectionConfig{
+		Name: "default", Format: format,
+		Open: func(context.Context) (driver.Conn, error) { return conn, nil },
+	})
+	defer manager.Close()
+	ctx, client := context.Background(), spool.NewClient(manager, nil)
+
+	podcast := laravel.Public("podcast", 7)
+	_, err = client.Chain(
+		laravel.NewCommand(`App\Jobs\ProcessPodcast`, podcast),
+		laravel.NewCommand(`App\Jobs\OptimizePodcast`, podcast).OnQueue("go"),
+		laravel.NewCommand(`App\Jobs\ReleasePodcast`, podcast),
+	).OnQueue("php").Catch(laravel.NewCommand(`App\Jobs\AlertStudio`)).Dispatch(ctx)
+	if err != nil {
+		panic(err)
+	}
+
+	entries, _, err := conn.List(ctx, "php", driver.Pending, "", 1)
+	if err != nil {
+		panic(err)
+	}
+	payload, err := format.Decode(entries[0].Body)
+	if err != nil {
+		panic(err)
+	}
+	info, err := spool.ChainOf(payload)
+	fmt.Println(payload.Name, "then", info.Next, err)
+	// Output: App\Jobs\ProcessPodcast then [App\Jobs\OptimizePodcast App\Jobs\ReleasePodcast] <nil>
+}

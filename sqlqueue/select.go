@@ -11,13 +11,28 @@ import (
 	"github.com/spoolq/spool/sqldb"
 )
 
-// maxWide is how many candidates of a selection are looked for at most, when
-// others keep taking them.
-const maxWide = 10 * maxBatch
+// A look through a queue costs the more the more others stand in it, so what it
+// finds is kept: up to maxFound jobs, which the next calls then try to take by
+// their ids, for foundLasts, or for lookShare times what the look took.
+const (
+	maxFound   = maxBatch
+	foundLasts = time.Second
+	lookShare  = 20
+)
+
+// found is what a look through a queue has left.
+type found struct {
+	s     *driver.Selection
+	ids   []int64 // not tried yet, sorted
+	above int64   // ready jobs up to this id are looked through; 0: begin anew
+	until time.Time
+}
 
 // ReserveMatching takes up to max jobs that s matches, at most 1,000 in one
-// call. The database reads every available job of the queue that stands before
-// them, without locking it.
+// call. To find them the database reads all available jobs of the queue that
+// stand before them, without locking any. It finds up to a thousand at once, for
+// the next calls; so a job that becomes available meanwhile, with a lower id, may
+// come up to a second later (longer where reading takes so long).
 func (c *Conn) ReserveMatching(ctx context.Context, queue string, max int, s *driver.Selection) ([]driver.Reservation, error) {
 	if c.closed() {
 		return nil, driver.ErrClosed
@@ -31,38 +46,105 @@ func (c *Conn) ReserveMatching(ctx context.Context, queue string, max int, s *dr
 	max = min(max, maxBatch)
 	a := c.activity(queue)
 	version := c.db.Signals().Version(c.topic(queue))
+	f := a.takeFound(s)
 	now := time.Now().Unix()
+	ts, err := c.choose(ctx, queue, now, max, s, &f)
+	a.keepFound(f)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	got := max
+	if len(ts) == 0 {
+		got = 0 // else there may be more
+	}
+	a.reserved(version, got, max)
+	return c.deliveries(queue, now, ts), nil
+}
+
+// takeFound returns what is known of a queue. Another call begins anew meanwhile.
+func (a *activity) takeFound(s *driver.Selection) found {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.found
+	a.found = found{}
+	if f.s != s || time.Now().After(f.until) {
+		return found{s: s}
+	}
+	return f
+}
+
+func (a *activity) keepFound(f found) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.found = f
+}
+
+// choose takes jobs that were found, and looks for more where there are none.
+func (c *Conn) choose(ctx context.Context, queue string, now int64, max int, s *driver.Selection, f *found) ([]taken, error) {
 	expired := now - c.lease
 	if c.keep {
 		expired = -1
 	}
-	ts, err := c.choose(ctx, queue, now, expired, max, s)
-	if err != nil {
-		return nil, c.explain(err)
-	}
-	a.reserved(version, len(ts), max)
-	return c.deliveries(queue, now, ts), nil
-}
-
-// choose looks for candidates without locks, and then takes those of them that
-// are still there. Where others were quicker it looks further.
-func (c *Conn) choose(ctx context.Context, queue string, now, expired int64, max int, s *driver.Selection) ([]taken, error) {
-	for wide := 2*max + 100; ; wide *= 4 {
-		ids, err := c.matching(ctx, queue, now, expired, wide, s)
-		if err != nil || len(ids) == 0 {
-			return nil, err
-		}
-		ts, err := c.flow.claim(ctx, ids, now, expired, max)
-		if err != nil || len(ts) > 0 || len(ids) < wide || wide > maxWide {
+	for anew := 0; ; {
+		if ts, err := c.claimFound(ctx, now, expired, max, f); err != nil || len(ts) > 0 {
 			return ts, err
 		}
+		begun, above := time.Now(), f.above
+		ids, err := c.matching(ctx, queue, now, expired, above, s)
+		if err != nil {
+			return nil, err
+		}
+		f.ids = ids
+		if above == 0 {
+			anew++
+			took := time.Since(begun)
+			f.until = begun.Add(took + lookShare*took)
+			if d := begun.Add(foundLasts); d.After(f.until) {
+				f.until = d
+			}
+		}
+		switch {
+		case len(ids) >= maxFound:
+			f.above = ids[len(ids)-1]
+		case len(ids) == 0 && above == 0, anew > 3: // others are quicker each time
+			return nil, nil
+		default:
+			f.above = 0
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 	}
 }
 
-// matching returns the ids of up to n jobs that s matches and that can be
-// reserved, sorted.
-func (c *Conn) matching(ctx context.Context, queue string, now, expired int64, n int, s *driver.Selection) ([]int64, error) {
-	query, args := c.matchingText(queue, now, expired, n, s)
+// claimFound takes up to max of the jobs that were found and are still there.
+func (c *Conn) claimFound(ctx context.Context, now, expired int64, max int, f *found) ([]taken, error) {
+	for wide := 2 * max; len(f.ids) > 0; wide *= 4 {
+		try := f.ids[:min(wide, len(f.ids))]
+		ts, err := c.flow.claim(ctx, try, now, expired, max)
+		if err != nil {
+			return nil, err
+		}
+		// Those with the lowest ids are taken, so what stands before the last of
+		// them is others' by now, and so is all of it if they are fewer.
+		if len(ts) == max {
+			at, _ := slices.BinarySearch(f.ids, ts[len(ts)-1].id)
+			f.ids = f.ids[at+1:]
+		} else {
+			f.ids = f.ids[len(try):]
+		}
+		if len(ts) > 0 {
+			return ts, nil
+		}
+	}
+	return nil, nil
+}
+
+// matching returns the ids of up to maxFound jobs that s matches and that can be
+// reserved, sorted. Of those that were never delayed it looks only at the ones
+// above an id.
+func (c *Conn) matching(ctx context.Context, queue string, now, expired, above int64, s *driver.Selection) ([]int64, error) {
+	query, args := c.matchingText(queue, now, expired, above, s)
 	rows, err := c.db.SQL().QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -77,12 +159,12 @@ func (c *Conn) matching(ctx context.Context, queue string, now, expired int64, n
 		ids = append(ids, id)
 	}
 	slices.Sort(ids)
-	return ids[:min(len(ids), n)], rows.Err()
+	return ids[:min(len(ids), maxFound)], rows.Err()
 }
 
 // matchingText selects candidates of each kind. Text is compared byte by byte,
 // whatever the collation of the column.
-func (c *Conn) matchingText(queue string, now, expired int64, n int, s *driver.Selection) (string, []any) {
+func (c *Conn) matchingText(queue string, now, expired, above int64, s *driver.Selection) (string, []any) {
 	has, of, order := "instr(payload, ?) > 0", "queue = ?", "id"
 	switch c.db.Dialect().Name {
 	case sqldb.MySQL:
@@ -94,20 +176,18 @@ func (c *Conn) matchingText(queue string, now, expired int64, n int, s *driver.S
 	texts := s.Texts()
 	wanted := " AND (" + has + strings.Repeat(" OR "+has, len(texts)-1) + ")"
 	var args []any
-	kind := func(of, state, order string, queues int, at int64) string {
-		for range queues {
-			args = append(args, queue)
-		}
-		args = append(args, at)
+	kind := func(of, state, order string, first ...any) string {
+		args = append(args, first...)
 		for _, t := range texts {
 			args = append(args, t)
 		}
-		args = append(args, n)
+		args = append(args, maxFound)
 		return "(SELECT id FROM {table} WHERE " + of + state + wanted + " ORDER BY " + order + " LIMIT ?)"
 	}
-	ready := kind(of, strings.TrimPrefix(isReady, "queue = ?"), order, strings.Count(of, "?"), now)
-	due := kind("", isDue, "{due}, id", 1, now)
-	late := kind("", isLate, "{at}, id", 1, expired)
+	queues := []any{queue, queue}[:strings.Count(of, "?")]
+	ready := kind(of, strings.TrimPrefix(isReady, "queue = ?")+" AND id > ?", order, append(queues, now, above)...)
+	due := kind("", isDue, "{due}, id", queue, now)
+	late := kind("", isLate, "{at}, id", queue, expired)
 	return c.db.Rebind(c.texts.sql("SELECT id FROM " + ready + " AS r UNION SELECT id FROM " + due + " AS d UNION SELECT id FROM " + late + " AS l")), args
 }
 

@@ -23,6 +23,8 @@ type activity struct {
 	mu   sync.Mutex
 	seen uint64    // version of the topic that the last Reserve has looked at; 0: look again
 	last time.Time // when there was something
+
+	found found // of the last selection
 }
 
 func (c *Conn) activity(queue string) *activity {

@@ -16,6 +16,7 @@ func selectionCases() []testCase {
 		{name: "a selection is of bytes: no wildcards, no folding of letters", needs: needs, run: selectionIsOfBytes},
 		{name: "a selection takes due and expired jobs too", needs: []capability{storage, leases, selects}, slow: true, run: selectionDue},
 		{name: "a job taken by selection is settled like any other", needs: needs, run: selectionSettles},
+		{name: "a selection isn't held up by who took what it had found", needs: needs, run: selectionOvertaken},
 		{name: "concurrent selections get each job exactly once", needs: needs, run: selectionCrowd},
 	}
 }
@@ -196,6 +197,29 @@ func selectionSettles(f *fixture) {
 	f.must("Delete", f.c.Delete(f.ctx(), again))
 	f.lost("Delete a second time", f.c.Delete(f.ctx(), again), 1)
 	f.reserveN(f.c, q, 3)
+}
+
+func selectionOvertaken(f *fixture) {
+	q := f.queue("overtaken")
+	s := wanting("mine")
+	mine := f.named("mine", 50)
+	f.pushSamples(f.c, q, mine...)
+	got := f.idsOf(f.selected(f.c, q, 1, s))
+	for range 4 { // by one who doesn't select
+		got = append(got, f.idsOf(f.reserveN(f.other(), q, 10))...)
+	}
+	f.pushSamples(f.c, q, f.named("foreign", 1)...)
+	late := f.named("mine", 2)
+	f.pushSamples(f.c, q, late...)
+	mine = append(mine, late...)
+	for len(got) < len(mine) {
+		rs := f.selected(f.c, q, 5, s)
+		if len(rs) == 0 {
+			f.Fatalf("%d jobs were found, want %d", len(got), len(mine))
+		}
+		got = append(got, f.idsOf(rs)...)
+	}
+	f.sameOrder(got, sampleIDs(mine))
 }
 
 func selectionCrowd(f *fixture) {

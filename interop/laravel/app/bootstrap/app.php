@@ -16,9 +16,13 @@ if (stream_resolve_include_path('Pheanstalk/autoload.php')) {
 }
 spl_autoload_register(static function (string $class): void {
     if (strncmp($class, 'App\\', 4) === 0) {
-        $file = dirname(__DIR__).'/app/'.strtr(substr($class, 4), '\\', '/').'.php';
-        if (is_file($file)) {
-            require $file;
+        foreach ([dirname(__DIR__), getenv('INTEROP_RUN')] as $dir) { // the latter has what Spool has made
+            $file = $dir.'/app/'.strtr(substr($class, 4), '\\', '/').'.php';
+            if (is_file($file)) {
+                require $file;
+
+                return;
+            }
         }
     }
 });

@@ -8,6 +8,13 @@ use Illuminate\Support\ServiceProvider;
 
 class AppServiceProvider extends ServiceProvider
 {
+    public function register()
+    {
+        if (class_exists(GoServiceProvider::class)) { // of a test's own
+            $this->app->register(GoServiceProvider::class);
+        }
+    }
+
     public function boot()
     {
         // predis 1.1 raises a deprecation per command on PHP 8.2, and the framework

@@ -10,7 +10,7 @@
 // it. A line that says only "…" or "// …" stands for lines left out.
 //
 // The convention for shell blocks: one marked console is run, and prints what
-// it shows (see TestConsole). In others calls of spool are only parsed.
+// it shows (see [Session.Walk]). In others calls of spool are only parsed.
 package doctest
 
 import (
@@ -27,7 +27,10 @@ type Block struct {
 	File string // path below the repository's root, with slashes
 	Line int    // of the fence, from 1
 	Lang string // first word after the fence, such as "go"
-	Text string // without the fences; ends with a newline unless empty
+	// Needs is the second word: what the block's commands need that isn't
+	// everywhere, such as "laravel", an application.
+	Needs string
+	Text  string // without the fences; ends with a newline unless empty
 }
 
 // Documents returns the paths below root, with slashes, of the documents that
@@ -82,8 +85,8 @@ func parse(path, text string) []Block {
 		switch {
 		case !open && strings.HasPrefix(trimmed, fence):
 			indent = line[:strings.Index(line, fence)]
-			lang, _, _ := strings.Cut(strings.TrimLeft(trimmed, "`"), " ")
-			blocks = append(blocks, Block{File: path, Line: number, Lang: lang})
+			lang, needs, _ := strings.Cut(strings.TrimLeft(trimmed, "`"), " ")
+			blocks = append(blocks, Block{File: path, Line: number, Lang: lang, Needs: needs})
 			open = true
 		case open && trimmed == fence:
 			open = false

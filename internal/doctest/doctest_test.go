@@ -223,8 +223,8 @@ func TestParse(t *testing.T) {
 	text := "# T\n\n```go\nx := 1\n```\n\n* item\n\n  ```sh title\n  $ spool work \\\n      --once # why\n  ls\n  go run ./cmd/spool demo\n  ```\n"
 	got := parse("a.md", text)
 	want := []Block{
-		{"a.md", 3, "go", "x := 1\n"},
-		{"a.md", 9, "sh", "$ spool work \\\n    --once # why\nls\ngo run ./cmd/spool demo\n"},
+		{"a.md", 3, "go", "", "x := 1\n"},
+		{"a.md", 9, "sh", "title", "$ spool work \\\n    --once # why\nls\ngo run ./cmd/spool demo\n"},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -88,6 +88,9 @@ func (c *completer) database(name string, user *node) *node {
 		return stock.merge(user) // the driver was in the URL
 	}
 	out := c.byDriver("database.connections."+name, stock, user, databaseDefaults)
+	if c := out.child("collation"); c != nil && c.src.Kind == FromDefault && !strings.HasPrefix(c.text, out.value("charset")+"_") {
+		out.put("collation", text("", c.src)) // that of the charset
+	}
 	if out.value("driver") == "sqlite" {
 		c.sqliteFile(out)
 	}

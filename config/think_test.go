@@ -155,6 +155,14 @@ func TestThinkPHPEnv(t *testing.T) {
 	if d := cfg.Databases["mysql"]; d.Host != "db8.example" || d.Database != "shop" || d.Username != "u" || d.Password != "p" || d.Prefix != "x_" {
 		t.Errorf("ThinkPHP 8: %+v", d)
 	}
+	if d := cfg.Databases["mysql"]; d.Charset != "utf8mb4" || d.Collation != "utf8mb4_unicode_ci" {
+		t.Errorf("charset %s, collation %s", d.Charset, d.Collation)
+	}
+	// Its own example says utf8, and knows no collations.
+	cfg = load(t, write(t, map[string]string{"spool.yaml": "thinkphp: 8\n" + yaml, ".env": strings.Replace(env8, "utf8mb4", "utf8", 1)}), nil)
+	if d := cfg.Databases["mysql"]; d.Charset != "utf8" || d.Collation != "" {
+		t.Errorf("charset %s, collation %s", d.Charset, d.Collation)
+	}
 	if cfg.App.Timezone != "Asia/Shanghai" {
 		t.Errorf("time zone %s", cfg.App.Timezone)
 	}

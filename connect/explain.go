@@ -17,10 +17,14 @@ import (
 // Explain adds to an error of anything in the Set how to mend it, where that
 // is known and not said yet. It returns nil for nil.
 func (s *Set) Explain(err error) error {
-	if err == nil || strings.Contains(err.Error(), migrateHint) {
+	if err == nil || strings.Contains(err.Error(), migrateHint) || strings.Contains(err.Error(), thinkHint) {
 		return err
 	}
 	if s.missingTable(err) {
+		f := s.Config.Failed
+		if f.Driver == "think" && strings.Contains(err.Error(), s.table(f.Database, f.Table)) {
+			return fmt.Errorf("%w; %s, with think queue:failed-table and migrate:run; without it say queue: {failed: {driver: file}} and only Spool's failed jobs are recorded, in a file", err, thinkHint)
+		}
 		return fmt.Errorf("%w; %s creates the tables that the settings use", err, migrateHint)
 	}
 	switch refused(err) {
@@ -35,7 +39,11 @@ func (s *Set) Explain(err error) error {
 	return err
 }
 
-const migrateHint = "`spool migrate`"
+// What an error says that tells where a table comes from.
+const (
+	migrateHint = "`spool migrate`"
+	thinkHint   = "ThinkPHP makes it"
+)
 
 // unreached returns what says where the server is that an error is about, and
 // the key of the settings that it stands under.

@@ -111,6 +111,11 @@ cache: {default: array}
 	if err := conn.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "ThinkPHP makes it") {
 		t.Errorf("without a table: %v", err)
 	}
+	for _, err := range []error{conn.Ping(t.Context()), s.Ready(t.Context())} {
+		if text := s.Explain(err).Error(); strings.Count(text, "ThinkPHP makes it") != 1 || strings.Contains(text, "spool migrate") {
+			t.Errorf("a table of ThinkPHP's is explained by: %s", text)
+		}
+	}
 	for _, q := range []string{
 		"CREATE TABLE tp_jobs (id integer PRIMARY KEY AUTOINCREMENT, queue text, payload text, attempts integer, reserved integer, reserved_at integer, available_at integer, created_at integer)",
 		"CREATE TABLE tp_failed (id integer PRIMARY KEY AUTOINCREMENT, connection text, queue text, payload text, exception text, fail_time text)",

@@ -209,3 +209,16 @@ func TestWaitOfAWatcher(t *testing.T) {
 		t.Errorf("the delivery has %d attempts", rs[0].Attempts)
 	}
 }
+
+// block_for bounds how long a Wait blocks in the server.
+func TestWaitBlocksFor(t *testing.T) {
+	t.Parallel()
+	c, q := open(t, testserver.Beanstalkd(t), &Options{BlockFor: time.Second}), tube()
+	start := time.Now()
+	if err := c.Wait(t.Context(), []string{q}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took < 900*time.Millisecond || took > 30*time.Second {
+		t.Errorf("Wait returned after %v, want about 1 s", took)
+	}
+}

@@ -183,3 +183,28 @@ func TestCommandIsRefusedByOtherFormats(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 }
+
+// The group of a class job is in the object, where PHP has it, and in what is
+// sent, where a retry by Spool finds it.
+func TestMessageGroup(t *testing.T) {
+	c := simple(1, "a").OnQueue("q").OnGroup("tenant7")
+	want := `O:15:"App\Jobs\Simple":4:{s:2:"id";i:1;s:7:"#*#name";s:1:"a";s:5:"queue";s:1:"q";s:12:"messageGroup";s:7:"tenant7";}`
+	if got := serialize(t, c); got != strings.ReplaceAll(want, "#", "\x00") {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if g := c.MessageGroup(); g != "tenant7" {
+		t.Errorf("the group is %q", g)
+	}
+	if g := simple(1, "a").OnGroup("").MessageGroup(); g != "" {
+		t.Errorf("without one the group is %q", g)
+	}
+	f := newFormat(t, nil)
+	data, err := json.Marshal(serialize(t, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := f.Decode([]byte(`{"uuid":"u","job":"Illuminate\\Queue\\CallQueuedHandler@call","data":{"commandName":"App\\Jobs\\Simple","command":` + string(data) + `}}`))
+	if err != nil || p.Group != "tenant7" {
+		t.Errorf("a job that PHP pushed: %+v, %v", p, err)
+	}
+}

@@ -21,7 +21,7 @@ const (
 // Errors of batches.
 var (
 	ErrBatchNotFound = errors.New("no such batch")
-	ErrNoBatches     = errors.New("no store for batches: see Manager.UseBatches")
+	ErrNoBatches     = errors.New("there is no store for batches")
 	ErrNotBatched    = errors.New("the job belongs to no batch")
 )
 

@@ -221,7 +221,7 @@ func (b *batching) push(ctx context.Context, c *Client, id string, members []wan
 		return 0, err
 	}
 	if n == 0 {
-		b.changed(ctx, change)
+		b.changed(ctx, change, "")
 		return 0, nil
 	}
 	for _, w := range members {
@@ -243,7 +243,7 @@ func (b *batching) push(ctx context.Context, c *Client, id string, members []wan
 			return stored, errors.Join(err, gerr)
 		}
 		if stored > 0 || err == nil {
-			b.changed(ctx, change)
+			b.changed(ctx, change, "")
 		}
 	}
 	return stored, err
@@ -336,7 +336,9 @@ func (c *Client) pushAs(ctx context.Context, job any, connection, queue, uuid st
 	if err != nil {
 		return err
 	}
-	o.connection, o.queue = connection, queue
+	if o.connection == "" && o.queue == "" {
+		o.connection, o.queue = connection, queue
+	}
 	_, err = dispatchWanted(ctx, c, wanted{names: []string{name}, data: []any{data}, uuids: []string{uuid}, o: &o, now: time.Now()})
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1" //nolint:gosec // what version 5 of UUIDs is made of
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -19,8 +20,9 @@ type BatchingOptions struct {
 	Open func(ctx context.Context) (BatchStore, error)
 	// PHP returns a job that has a PHP worker call the closures with which a
 	// PHP application waits for an event of its batch; package laravel has one.
+	// failure is why the member failed that brought it about, as far as known.
 	// nil: such closures stay owed until a process that has it comes by.
-	PHP func(b BatchRecord, e BatchEvent) (job any, err error)
+	PHP func(b BatchRecord, e BatchEvent, failure string) (job any, err error)
 	// Sweep is how often a process with a worker looks for callbacks that are
 	// owed: because a process died, or PHP recorded the last end. Default: 15 s;
 	// less than 0: never.
@@ -92,7 +94,7 @@ func (m *Manager) batches() (*batching, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.batching == nil {
-		return nil, ErrNoBatches
+		return nil, fmt.Errorf("%w: see Manager.UseBatches", ErrNoBatches)
 	}
 	return m.batching, nil
 }
@@ -208,14 +210,18 @@ func (b *batching) follow(ctx context.Context, job *Job, failure error) error {
 	}
 	change, err := b.ends.Do(ctx, BatchEnd{Batch: p.BatchID, UUID: job.UUID, Failed: failure != nil})
 	if change != nil {
-		b.changed(ctx, *change)
+		why := ""
+		if failure != nil {
+			why = failure.Error()
+		}
+		b.changed(ctx, *change, why)
 	}
 	return err
 }
 
 // record is the flush of b.ends: one transaction for the members of all
-// batches that have ended meanwhile. The first member of each batch gets to
-// know what has become of it.
+// batches that have ended meanwhile. One member of each batch gets to know what
+// has become of it: the first, or the first that has failed.
 func (b *batching) record(ctx context.Context, ends []BatchEnd) ([]*BatchChange, []error) {
 	results, errs := make([]*BatchChange, len(ends)), make([]error, len(ends))
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
@@ -233,7 +239,7 @@ func (b *batching) record(ctx context.Context, ends []BatchEnd) ([]*BatchChange,
 	}
 	first := make(map[string]int, 4)
 	for i, e := range ends {
-		if _, ok := first[e.Batch]; !ok {
+		if at, ok := first[e.Batch]; !ok || e.Failed && !ends[at].Failed {
 			first[e.Batch] = i
 		}
 	}
@@ -245,7 +251,7 @@ func (b *batching) record(ctx context.Context, ends []BatchEnd) ([]*BatchChange,
 
 // changed does what follows a change: events, and callbacks. What can't be
 // pushed now is owed, and found by a sweep.
-func (b *batching) changed(ctx context.Context, c BatchChange) {
+func (b *batching) changed(ctx context.Context, c BatchChange, failure string) {
 	events := b.m.events
 	if c.Before.Pending == c.Before.Total && c.Before.Failed == 0 && (c.After.Pending < c.After.Total || c.After.Failed > 0) {
 		Emit(ctx, events, BatchStarted{ID: c.ID})
@@ -258,7 +264,7 @@ func (b *batching) changed(ctx context.Context, c BatchChange) {
 		Emit(ctx, events, BatchFinished{ID: c.ID})
 	}
 	due := c.Events()
-	if err := b.fire(ctx, c.ID, due, b.wantsProgress(c)); err != nil && !errors.Is(err, ErrBatchNotFound) {
+	if err := b.fire(ctx, c.ID, due, b.wantsProgress(c), failure); err != nil && !errors.Is(err, ErrBatchNotFound) {
 		b.o.Logger.Error("callbacks of a batch could not be pushed, they are tried again by a sweep", "batch", c.ID, "events", due, "error", err)
 	}
 }
@@ -278,7 +284,7 @@ func (b *batching) wantsProgress(c BatchChange) (wants bool) {
 
 // fire pushes the callbacks of events that a batch has come to, each once
 // whoever else is about to.
-func (b *batching) fire(ctx context.Context, id string, events []BatchEvent, progress bool) error {
+func (b *batching) fire(ctx context.Context, id string, events []BatchEvent, progress bool, failure string) error {
 	if len(events) == 0 && !progress {
 		return nil
 	}
@@ -302,7 +308,7 @@ func (b *batching) fire(ctx context.Context, id string, events []BatchEvent, pro
 		return errors.Join(append(errs, err)...)
 	}
 	for _, c := range claimed {
-		if err := b.call(ctx, r, c); err != nil {
+		if err := b.call(ctx, r, c, failure); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -327,13 +333,13 @@ func (b *batching) tellProgress(ctx context.Context, r BatchRecord) error {
 	b.remember(r.ID, func(s *seenBatch) { s.asked, s.progress = true, len(wanted) > 0 })
 	var errs []error
 	for _, c := range wanted {
-		errs = append(errs, b.call(ctx, r, c))
+		errs = append(errs, b.call(ctx, r, c, ""))
 	}
 	return errors.Join(errs...)
 }
 
 // call pushes one callback.
-func (b *batching) call(ctx context.Context, r BatchRecord, claimed ClaimedCallback) error {
+func (b *batching) call(ctx context.Context, r BatchRecord, claimed ClaimedCallback, failure string) error {
 	client := NewClient(b.m, nil)
 	for _, c := range r.Options.Callbacks {
 		if c.UUID != claimed.UUID {
@@ -344,7 +350,10 @@ func (b *batching) call(ctx context.Context, r BatchRecord, claimed ClaimedCallb
 	if b.o.PHP == nil {
 		return errors.New("the batch is PHP's, and nothing here can hand its closures to PHP")
 	}
-	job, err := b.o.PHP(r, claimed.Event)
+	if failure == "" && claimed.Event == BatchCatch {
+		failure = "a job of the batch has failed; the worker that knew why has died"
+	}
+	job, err := b.o.PHP(r, claimed.Event, failure)
 	if err != nil {
 		return err
 	}
@@ -427,7 +436,7 @@ func (b *batching) sweep(ctx context.Context) error {
 	for _, id := range ids {
 		r, err := store.Find(ctx, id)
 		if err == nil {
-			err = b.fire(ctx, id, r.Counts().Events(), false)
+			err = b.fire(ctx, id, r.Counts().Events(), false, "")
 		}
 		if !errors.Is(err, ErrBatchNotFound) {
 			errs = append(errs, err)

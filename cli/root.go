@@ -50,6 +50,7 @@ func rootCommand(e *env) *cobra.Command {
 		&cobra.Group{ID: groupWork, Title: "Working jobs:"},
 		&cobra.Group{ID: groupQueue, Title: "Queues and jobs:"},
 		&cobra.Group{ID: groupFailed, Title: "Failed jobs:"},
+		&cobra.Group{ID: groupBatches, Title: "Batches:"},
 		&cobra.Group{ID: groupSetup, Title: "Setting up:"},
 	)
 	listed := commands(e)
@@ -70,10 +71,11 @@ func rootCommand(e *env) *cobra.Command {
 
 // The groups of the help text.
 const (
-	groupWork   = "work"
-	groupQueue  = "queue"
-	groupFailed = "failed"
-	groupSetup  = "setup"
+	groupWork    = "work"
+	groupQueue   = "queue"
+	groupFailed  = "failed"
+	groupBatches = "batches"
+	groupSetup   = "setup"
 )
 
 // command gives a command its group and its short name.
@@ -112,6 +114,10 @@ func commands(e *env) []*cobra.Command {
 		command(groupFailed, "forget", forgetCommand(e)),
 		command(groupFailed, "flush", flushCommand(e)),
 		command(groupFailed, "prune-failed", pruneFailedCommand(e)),
+		command(groupBatches, "batches", batchesCommand(e)),
+		command(groupBatches, "retry-batch", retryBatchCommand(e)),
+		command(groupBatches, "cancel-batch", cancelBatchCommand(e)),
+		command(groupBatches, "prune-batches", pruneBatchesCommand(e)),
 		command(groupSetup, "", demoCommand(e)),
 		command(groupSetup, "", initCommand(e)),
 		command(groupSetup, "", migrateCommand(e)),

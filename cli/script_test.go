@@ -94,7 +94,7 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"push": cmdPush, "pushraw": cmdPushRaw, "meets": cmdMeets, "signal": cmdSignal, "serve": cmdServe, "expire": cmdExpire, "sql": cmdSQL,
+			"push": cmdPush, "pushraw": cmdPushRaw, "batch": cmdBatch, "meets": cmdMeets, "signal": cmdSignal, "serve": cmdServe, "expire": cmdExpire, "sql": cmdSQL,
 			"bury": cmdBury, "queue": cmdQueue,
 		},
 	})

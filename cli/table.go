@@ -29,13 +29,15 @@ func tableKinds() []tableKind {
 	jobs := func(n *schema.Names) *string { return &n.Jobs }
 	failed := func(n *schema.Names) *string { return &n.FailedJobs }
 	batches := func(n *schema.Names) *string { return &n.JobBatches }
+	ends := func(n *schema.Names) *string { return &n.BatchEnds }
+	callbacks := func(n *schema.Names) *string { return &n.BatchCallbacks }
 	values := func(n *schema.Names) *string { return &n.Cache }
 	locks := func(n *schema.Names) *string { return &n.CacheLocks }
 	type names = []func(*schema.Names) *string
 	return []tableKind{
 		{"queue:table", "make:queue-table", "jobs", "jobs", names{jobs}},
 		{"queue:failed-table", "make:queue-failed-table", "failed jobs", "failed", names{failed}},
-		{"queue:batches-table", "make:queue-batches-table", "batches", "batches", names{batches}},
+		{"queue:batches-table", "make:queue-batches-table", "batches", "batches", names{batches, ends, callbacks}},
 		{"cache:table", "make:cache-table", "the cache and its locks", "cache", names{values, locks}},
 	}
 }

@@ -167,7 +167,12 @@ func (b *answering) queue(a *laravelAnswer) {
 		b.tree.set(text("null", Source{Kind: FromDefault}), "queue", "connections", "null", "driver")
 	}
 	b.defaultQueue(a.Queue)
-	b.take(a.Queue.sub("batching"), "queue.batching")
+	batching := a.Queue.sub("batching")
+	b.take(batching, "queue.batching")
+	if d, ok := batching["driver"].(string); ok && !slices.Contains(drivers("queue.batching.driver"), d) {
+		b.set("queue.batching.driver", "database")
+		b.out.note("queue.batching.driver is database: the application's %q is not one of Spool's, so its batches are not seen.", d)
+	}
 	f := a.Queue.sub("failed")
 	b.take(f, "queue.failed")
 	if d, ok := f["driver"].(string); ok && !slices.Contains(drivers("queue.failed.driver"), d) {

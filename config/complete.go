@@ -228,7 +228,9 @@ func (c *completer) inherit(tree *node) {
 	if d := tree.value("queue", "failed", "driver"); d == "database" || d == "database-uuids" || d == "think" {
 		follow(tree.at("queue", "failed"), "database")
 	}
-	follow(tree.at("queue", "batching"), "database")
+	if tree.value("queue", "batching", "driver") == "database" {
+		follow(tree.at("queue", "batching"), "database")
+	}
 	prefix := tree.at("cache", "prefix")
 	for _, s := range eachChild(tree.at("cache", "stores")) {
 		switch s.value("driver") {

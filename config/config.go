@@ -208,6 +208,12 @@ type Failed struct {
 
 // Batching says where batches are kept.
 type Batching struct {
+	// Driver is what holds the batches: database is Laravel's table, which PHP
+	// shares; redis is for those without SQL; memory is for one process.
+	Driver string `key:"driver" enum:"database,redis,memory"`
+	// Connection is the Redis connection of the driver redis; empty means
+	// "default".
+	Connection string `key:"connection"`
 	// Database is the name of the database; empty means the default one.
 	Database string `key:"database"`
 	// Table is the table's name.

@@ -103,6 +103,7 @@ func (s *stock) queue() {
 	s.set("queue.failed.table", "failed_jobs")
 	s.set("queue.failed.path", s.pathOf("storage/framework/cache/failed-jobs.json", "spool-failed.json"))
 	s.set("queue.failed.limit", "100")
+	s.set("queue.batching.driver", "database")
 	s.set("queue.batching.table", "job_batches")
 }
 

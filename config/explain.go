@@ -128,7 +128,11 @@ func (c *Config) references() []error {
 		}
 	}
 	on("queue.failed.database", c.Failed.Database, c.Failed.Driver)
-	on("queue.batching.database", c.Batching.Database, "database")
+	if c.Batching.Driver == "redis" {
+		on("queue.batching.connection", first(c.Batching.Connection, "default"), "redis")
+	} else {
+		on("queue.batching.database", c.Batching.Database, c.Batching.Driver)
+	}
 	if c.Cache.Default == "" {
 		errs = append(errs, &Error{c.Source("cache.default"), "cache.default", "is empty: name a store" + didYouMean("", stores)})
 	}

@@ -124,6 +124,7 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 			Open: func(ctx context.Context) (driver.Conn, error) { return s.openQueue(ctx, c) },
 		})
 	}
+	s.useBatches()
 	s.Manager.Degrade(cfg.Degrade)
 	s.tellFailovers()
 	s.Client = spool.NewClient(s.Manager, nil)

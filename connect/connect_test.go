@@ -66,7 +66,7 @@ database:
 		}
 		return strings.Join(out, " ")
 	}
-	const beside = " sqlite:broken_jobs sqlite:job_batches sqlite:cache sqlite:cache_locks"
+	const beside = " sqlite:broken_jobs sqlite:job_batches sqlite:spool_batch_ends sqlite:spool_batch_callbacks sqlite:cache sqlite:cache_locks"
 	if got := tables(); got != "sqlite:order_jobs sqlite:spool_workers second:app_jobs second:app_spool_workers"+beside {
 		t.Errorf("tables: %s", got)
 	}

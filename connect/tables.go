@@ -18,7 +18,7 @@ type Table struct {
 // Name returns the table's name, prefix included.
 func (t Table) Name() string {
 	n := t.Names
-	return cmp.Or(n.Jobs, n.FailedJobs, n.JobBatches, n.Cache, n.CacheLocks, n.Workers)
+	return cmp.Or(n.Jobs, n.FailedJobs, n.JobBatches, n.BatchEnds, n.BatchCallbacks, n.Cache, n.CacheLocks, n.Workers)
 }
 
 // Used returns the names of the queue connections that the settings are about:
@@ -91,7 +91,11 @@ func (s *Set) Tables(connections ...string) []Table {
 	if f := s.Config.Failed; f.Driver == "database" || f.Driver == "database-uuids" {
 		add(f.Database, f.Table, func(n *schema.Names) *string { return &n.FailedJobs })
 	}
-	add(s.Config.Batching.Database, s.Config.Batching.Table, func(n *schema.Names) *string { return &n.JobBatches })
+	if b := s.Config.Batching; b.Driver == "database" {
+		add(b.Database, b.Table, func(n *schema.Names) *string { return &n.JobBatches })
+		add(b.Database, batchEnds, func(n *schema.Names) *string { return &n.BatchEnds })
+		add(b.Database, batchCallbacks, func(n *schema.Names) *string { return &n.BatchCallbacks })
+	}
 	if c := s.Config.Cache.Stores[s.Config.Cache.Default]; c != nil && c.Driver == "database" {
 		add(c.Connection, c.Table, func(n *schema.Names) *string { return &n.Cache })
 		add(cmp.Or(c.LockConnection, c.Connection), c.LockTable, func(n *schema.Names) *string { return &n.CacheLocks })

@@ -154,8 +154,11 @@ func (l *loader) fromEnv(opts *LaravelOptions, out *Laravel) (*Config, error) {
 // settings.
 func (l *Laravel) render(from *loader) {
 	unset := environ{}
+	stock := from.stockQueues(l.Config)
 	opts := &RenderOptions{
-		Keep: func(key string) bool { return keepForLaravel(l.Config, key, l.Asked) },
+		Keep: func(key string) bool {
+			return keepForLaravel(l.Config, key, l.Asked) && !slices.ContainsFunc(stock, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+		},
 		Variable: func(key, secret string) (string, bool) {
 			name, set := from.env.holding(key, secret)
 			if !set {
@@ -179,6 +182,36 @@ func (l *Laravel) render(from *loader) {
 	}
 	opts.Header = head
 	l.YAML = l.Config.Render(opts)
+}
+
+// stockQueues returns the prefixes of the keys of those queue connections that
+// the application merely has because all applications of its version have them,
+// like that. A file that named them would say that somebody uses them.
+func (l *loader) stockQueues(cfg *Config) []string {
+	src := Source{Kind: FromDefault}
+	tree := &node{}
+	tree.setKey("laravel", text(cfg.Laravel.String(), src))
+	tree.setKey("stock_env", text("false", src))
+	base, err := (&loader{opts: l.opts, dir: l.dir, root: l.root, dirs: l.dirs, env: environ{}, yaml: tree, flags: &node{}}).build()
+	if err != nil {
+		return nil // then all are written
+	}
+	used := []string{cfg.Default}
+	for _, c := range cfg.Connections {
+		used = append(used, c.Connections...)
+	}
+	var prefixes []string
+	for name := range cfg.Connections {
+		prefix := "queue.connections." + name + "."
+		differs := func(key string) bool {
+			a, b := cfg.values[key], base.values[key]
+			return strings.HasPrefix(key, prefix) && (b.n == nil || show(a.n, "") != show(b.n, ""))
+		}
+		if !slices.Contains(used, name) && !slices.ContainsFunc(cfg.order, differs) {
+			prefixes = append(prefixes, prefix)
+		}
+	}
+	return prefixes
 }
 
 // reread loads a rendered file with the application's environment, and with

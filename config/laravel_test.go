@@ -59,6 +59,9 @@ func TestFromLaravel_asks_the_application(t *testing.T) {
 	yaml := strings.ReplaceAll(string(got.YAML), dir, "DIR")
 	golden(t, "from-laravel.yaml", yaml)
 	golden(t, "from-laravel.txt", explained(got.Config, dir, "worker."))
+	if strings.Contains(yaml, "    beanstalkd:") || !strings.Contains(yaml, "    stalk:") {
+		t.Errorf("the file names what every application has, or not what this one has besides:\n%s", yaml)
+	}
 	tellsNoSecret(t, "spool.yaml", yaml)
 	tellsNoSecret(t, "a note", strings.Join(got.Notes, "\n"))
 	r := got.Config.Redis["queue"]

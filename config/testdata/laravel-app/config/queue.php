@@ -10,6 +10,8 @@ return [
         'after' => ['driver' => 'deferred'],
         'safe' => ['driver' => 'failover', 'connections' => ['redis', 'rabbit', 'after']],
         'lost' => ['driver' => 'failover', 'connections' => ['rabbit']],
+        // As every application of its version has it, used or not.
+        'beanstalkd' => ['driver' => 'beanstalkd', 'host' => 'localhost', 'queue' => 'default', 'retry_after' => 90, 'block_for' => 0, 'after_commit' => false],
         'stalk' => ['driver' => 'beanstalkd', 'host' => 'localhost', 'queue' => 'default', 'retry_after' => 90, 'block_for' => 0],
     ],
     'failed' => ['driver' => env('QUEUE_FAILED_DRIVER', 'database-uuids'), 'database' => env('DB_CONNECTION', 'mysql'), 'table' => 'failed_jobs'],

@@ -44,7 +44,8 @@ type PendingBatch struct {
 
 // Batch returns a batch of jobs, which may have options of their own ([With])
 // and so be on several queues and connections. Nothing is stored before
-// Dispatch.
+// Dispatch. A [*Chain] may be among them: all its links are members, and if one
+// fails, those behind it count as failed too, until they are done after all.
 func (c *Client) Batch(jobs ...any) *PendingBatch { return (&PendingBatch{c: c}).Add(jobs...) }
 
 // Add adds members. It returns p, as the other methods do.
@@ -175,6 +176,14 @@ func (b *batching) members(id string, options *BatchOptions, jobs []any) ([]want
 	now := time.Now()
 	var last *dispatch // the options of the last job, before they were the batch's
 	for i, job := range jobs {
+		if c, ok := job.(*Chain); ok {
+			w, err := b.chainMember(id, options, c, now)
+			if err != nil {
+				return nil, fmt.Errorf("batch: job %d of %d: %w", i+1, len(jobs), err)
+			}
+			all, last = append(all, w), nil
+			continue
+		}
 		name, data, o, err := optioned(job)
 		if err != nil {
 			return nil, fmt.Errorf("batch: job %d of %d: %w", i+1, len(jobs), err)
@@ -213,7 +222,7 @@ func (b *batching) push(ctx context.Context, c *Client, id string, members []wan
 	}
 	n := 0
 	for _, w := range members {
-		n += len(w.names)
+		n += len(w.names) * w.each()
 	}
 	// Before they are there: they may end at once.
 	change, err := store.Grow(ctx, id, n)
@@ -229,7 +238,7 @@ func (b *batching) push(ctx context.Context, c *Client, id string, members []wan
 		refs, err = dispatchWanted(ctx, c, w)
 		for _, r := range refs {
 			if r.UUID != "" { // not one that another one's lock keeps away
-				stored++
+				stored += w.each()
 			}
 		}
 		if err != nil {

@@ -186,7 +186,11 @@ func (b *batching) processing(ctx context.Context, e JobProcessing) {
 	if err != nil {
 		return // better twice than never
 	}
-	if may, err := store.Begin(ctx, p.BatchID, e.Job.UUID, p.BatchClaim); err == nil && !may {
+	may, err := store.Begin(ctx, p.BatchID, e.Job.UUID, p.BatchClaim)
+	if err == nil && may {
+		may, err = b.goesOn(ctx, p)
+	}
+	if err == nil && !may {
 		e.Job.stale = true
 		e.Job.Delete()
 	}
@@ -208,15 +212,25 @@ func (b *batching) follow(ctx context.Context, job *Job, failure error) error {
 		}
 		return store.Mark(ctx, p.BatchID, job.UUID, CallbackRan)
 	}
-	change, err := b.ends.Do(ctx, BatchEnd{Batch: p.BatchID, UUID: job.UUID, Failed: failure != nil})
-	if change != nil {
-		why := ""
-		if failure != nil {
-			why = failure.Error()
+	uuids, why := []string{job.UUID}, ""
+	if failure != nil {
+		why = failure.Error()
+		behind, err := job.membersBehind()
+		if err != nil {
+			return Fail(err)
 		}
-		b.changed(ctx, *change, why)
+		uuids = append(uuids, behind...)
 	}
-	return err
+	for _, uuid := range uuids {
+		change, err := b.ends.Do(ctx, BatchEnd{Batch: p.BatchID, UUID: uuid, Failed: failure != nil})
+		if change != nil {
+			b.changed(ctx, *change, why)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // record is the flush of b.ends: one transaction for the members of all

@@ -31,7 +31,9 @@ type Chain struct {
 
 // Chain returns a chain of jobs to be dispatched, which may have options of
 // their own ([With]). Those that are about a transaction mean something to the
-// first link only; a link can't be debounced.
+// first link only; a link can't be debounced. What [Client.Batch] returns may be
+// a link, too: it is done when the batch has succeeded, or has ended where it
+// allows failures, and not if it was cancelled.
 func (c *Client) Chain(jobs ...any) *Chain { return &Chain{d: c, links: slices.Clone(jobs)} }
 
 // Chain is [Client.Chain] with its first link dispatched through the
@@ -139,6 +141,9 @@ type Chained interface {
 	Caught(c Caught) (jobs []any, err error)
 	// Names are the names of the links to come, and of what is told of a failure.
 	Names() (next, catch []string, err error)
+	// Batches are the ids of the batches that the links to come are members of, ""
+	// for none.
+	Batches() (ids []string, err error)
 }
 
 // Chainable is implemented by jobs that can keep a chain themselves.

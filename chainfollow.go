@@ -90,6 +90,9 @@ func (e *LinkError) Unwrap() error { return e.Err }
 
 // followChain is the [Follower] that dispatches what follows a link of a chain.
 func (m *Manager) followChain(ctx context.Context, job *Job, failure error) error {
+	if job.stale { // it has not run
+		return nil
+	}
 	if failure == nil {
 		return m.linkDone(ctx, job)
 	}
@@ -214,7 +217,7 @@ func (m *Manager) dispatchFollowing(ctx context.Context, job *Job, l *link, uuid
 		return nil
 	case isLater: // one behind this link, which ran at once
 		return Fail(later)
-	case ok && e.Op != "open" && m.instant(ctx, e.Connection):
+	case ok && e.Op != "open" && e.Op != "batch" && m.instant(ctx, e.Connection):
 		return Fail(&LinkError{Name: l.name, UUID: uuid, Err: err})
 	case ctx.Err() != nil:
 		return err
@@ -242,6 +245,9 @@ func (m *Manager) instant(ctx context.Context, name string) bool {
 
 // dispatchLink dispatches a link under this uuid.
 func (c *Client) dispatchLink(ctx context.Context, d Dispatcher, l *link, uuid string) (Ref, error) {
+	if l.name == batchLinkName {
+		return c.dispatchBatch(ctx, l, uuid)
+	}
 	now := time.Now()
 	if !l.o.at.IsZero() {
 		l.o.delay = l.o.at.Sub(now)

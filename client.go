@@ -157,8 +157,10 @@ type wanted struct {
 	names []string
 	data  []any
 	uuids []string // nil: new ones
-	o     *dispatch
-	now   time.Time
+	// members is how many members of its batch each job stands for; 0 is one.
+	members int
+	o       *dispatch
+	now     time.Time
 }
 
 // part returns the jobs from one index up to another.

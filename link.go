@@ -50,6 +50,9 @@ type link struct {
 
 // newLink reads a job as it was given to a chain.
 func newLink(job any) (*link, error) {
+	if batch, ok := job.(*PendingBatch); ok {
+		return batch.link()
+	}
 	name, data, o, err := optioned(job)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,10 @@ type Named interface {
 
 // nameOf returns the name of a job value.
 func nameOf(job any) (string, error) {
+	switch job.(type) {
+	case *Chain, *PendingBatch:
+		return "", fmt.Errorf("%T is no job: call its Dispatch", job)
+	}
 	if n, ok := job.(Named); ok {
 		if name := n.JobName(); name != "" {
 			return name, nil

@@ -237,6 +237,20 @@ func (h chained) Names() (next, catch []string, err error) {
 	return next, catch, nil
 }
 
+// Batches implements [spool.Chained].
+func (h chained) Batches() ([]string, error) {
+	links := h.c.Chained()
+	ids := make([]string, len(links))
+	for i, text := range links {
+		c, err := ParseCommand(text, nil)
+		if err != nil {
+			return nil, err
+		}
+		ids[i] = c.BatchID()
+	}
+	return ids, nil
+}
+
 // unknown is the chain of a command that can't be read.
 type unknown struct{ err error }
 
@@ -247,3 +261,4 @@ func (u unknown) WithChain([]string, []string, string, string) (any, error) { re
 func (u unknown) Next([]string, []string) (any, error)                      { return nil, u.err }
 func (u unknown) Caught(spool.Caught) ([]any, error)                        { return nil, u.err }
 func (u unknown) Names() (next, catch []string, err error)                  { return nil, nil, u.err }
+func (u unknown) Batches() ([]string, error)                                { return nil, u.err }

@@ -194,7 +194,9 @@ func (j *Job) uniqueClaim() (*Claim, error) {
 		return nil, nil //nolint:nilnil // none, and no error
 	}
 	if p.Unique != nil && p.Unique.Key != "" {
-		return p.Unique, nil
+		c := *p.Unique
+		c.Early = c.Early || h != nil && h.early
+		return &c, nil
 	}
 	if h == nil || h.uniqueID == nil || p.Job == p.Name { // no class job of PHP
 		return nil, nil //nolint:nilnil // as above

@@ -66,8 +66,8 @@ func (f *Format) Decode(body []byte) (*spool.Payload, error) {
 		p.Data = text
 	}
 	// Laravel 13 keeps owners in the object. Their keys only the class knows.
-	if owner := cmd.UniqueLockOwner(); owner != "" && p.Unique == nil {
-		p.Unique = &spool.Claim{Owner: owner}
+	if p.Unique == nil {
+		p.Unique = f.uniqueOf(p, cmd, body)
 	}
 	if owner := cmd.text("debounceOwner"); owner != "" && p.Debounced == nil {
 		p.Debounced = &spool.Claim{Owner: owner}

@@ -170,6 +170,11 @@ func (e *env) checkConnection(ctx context.Context, name string, tell func(findin
 		some, err = e.set.CheckQueues(ctx, name, e.set.Config.Worker.Queue...)
 		advice = append(append(advice, some...), e.set.BesidePHP(name, e.set.Config.Worker.Queue...)...)
 	}
+	if err == nil && e.configured(name) {
+		if some, err := e.set.OtherPrefixes(ctx, name); err == nil { // a hint; an account may not list keys
+			advice = append(advice, some...)
+		}
+	}
 	if err != nil {
 		tell(finding{Level: string(config.Refuse), About: about, Message: e.explain(err).Error()})
 		return

@@ -245,6 +245,48 @@ func TestHasQueues(t *testing.T) {
 	}
 }
 
+func TestOtherPrefixes(t *testing.T) {
+	host, port, err := net.SplitHostPort(testserver.NewRedis(t).Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	under := func(prefix string, more ...string) *Set {
+		return set(t, "laravel: 8\n", append([]string{"QUEUE_CONNECTION=redis", "REDIS_HOST=" + host, "REDIS_PORT=" + port, "REDIS_PREFIX=" + prefix}, more...)...)
+	}
+	advice := func(s *Set) string {
+		t.Helper()
+		a, err := s.OtherPrefixes(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(a, "\n")
+	}
+	mine, theirs := under("mine_"), under("theirs_")
+	if a := advice(mine); a != "" {
+		t.Errorf("before any job: %s", a)
+	}
+	if _, err := spool.Push(t.Context(), theirs.Client, "a", nil, spool.Delay(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if a := advice(mine); !strings.Contains(a, `no queue is under the prefix "mine_", but there are some under ["theirs_"]`) {
+		t.Errorf("with the wrong prefix: %q", a)
+	}
+	if a := advice(theirs); a != "" {
+		t.Errorf("with the right prefix: %s", a)
+	}
+	if _, err := spool.Push(t.Context(), mine.Client, "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if a := advice(mine); a != "" {
+		t.Errorf("with jobs of its own: %s", a)
+	}
+	for name, s := range map[string]*Set{"no Laravel": under("x_", "SPOOL_LARAVEL=none"), "a database": set(t, "laravel: 8\nqueue: {default: database}\n")} {
+		if a := advice(s); a != "" {
+			t.Errorf("%s: %s", name, a)
+		}
+	}
+}
+
 // A driver of the program's own is opened with the connection's settings, and
 // closed with the Set.
 func TestOwnDriver(t *testing.T) {

@@ -1,6 +1,8 @@
 package laravel
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 func TestNames(t *testing.T) {
 	matrix(t,
 		cell{name: "Go takes its own and leaves PHP's untouched", on: []string{"redis", "database"}, show: leavesOthers},
+		cell{name: "Go takes classes by name, also after PHP", on: []string{"redis", "database"}, show: takesClasses},
 		cell{name: "Go finds its own behind 10,000 of PHP's", on: []string{"phpredis", "mysql"}, show: findsBehind},
 		cell{name: "Go puts back what it doesn't know", show: putsBack},
 	)
@@ -98,6 +101,43 @@ func leavesOthers(t *testing.T, a *application) {
 	a.untouched(phps)
 	phpRuns(t, a, phps)
 	a.isEmpty("")
+}
+
+// takesClasses shows that the name of a class is found in what PHP writes, in an
+// encrypted job, and in what a worker of PHP's makes of a payload on Redis.
+func takesClasses(t *testing.T, a *application) {
+	a.push("class", few, "string", few, "secret", 1, "backoff", 1)
+	var s seen
+	mux := handling(classJob, s.handle(nil))
+	if res := a.workGo(mux, ownNames(mux)); res.Processed != few {
+		t.Errorf("the worker ended with %+v", res)
+	}
+	s.are(t, samples(few))
+	a.work("--max-jobs=5") // the string jobs and the secret, and the first attempt of the last
+	if n := len(a.reports()); n != few+2 {
+		t.Fatalf("PHP ran %d jobs, want %d", n, few+2)
+	}
+	a.push("class", few, "secret", 1)
+	names := spool.NewMux()
+	ran := make(chan string, 10)
+	for _, name := range []string{trialJob, `App\Jobs\Secret`} {
+		names.HandleFunc(name, func(_ context.Context, job *spool.Job) error {
+			ran <- fmt.Sprint(job.Name, " ", job.Attempt)
+			return nil
+		})
+	}
+	run := a.startGo(names, ownNames(names), func(o *worker.Options) { o.MaxJobs, o.Sleep = 2, 100*time.Millisecond })
+	if res := run.result(); res.Processed != 2 {
+		t.Errorf("the worker ended with %+v", res)
+	}
+	got := []string{<-ran, <-ran}
+	slices.Sort(got)
+	if want := []string{`App\Jobs\Secret 1`, trialJob + " 2"}; !slices.Equal(got, want) {
+		t.Errorf("Go ran %q, want %q", got, want)
+	}
+	if n := a.left(); n != few {
+		t.Errorf("%d jobs are left, want %d", n, few)
+	}
 }
 
 func findsBehind(t *testing.T, a *application) {

@@ -74,3 +74,12 @@ func (f *Followers) For(job *Job) []Follower {
 	}
 	return list
 }
+
+// Unlock frees the unique lock of a job that is gone, though it was released:
+// its connection has nowhere to put it back.
+func (f *Followers) Unlock(ctx context.Context, job *Job) error {
+	if f == nil || f.unlock == nil || !job.lockable() {
+		return nil
+	}
+	return f.unlock(ctx, job, nil)
+}

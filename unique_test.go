@@ -395,89 +395,100 @@ func TestUniqueJobOfPHP(t *testing.T) {
 	}
 }
 
-type Refresh struct{ N int }
-
-func TestDebounce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := locked(t, nil)
-		dropped := 0
-		spool.Listen(c.Manager().Events(), func(context.Context, spool.JobDebounced) { dropped++ })
-		mux := spool.NewMux()
-		var ran []int
-		spool.Handle(mux, func(_ context.Context, r Refresh) error { ran = append(ran, r.N); return nil })
-		for n := range 4 {
-			if _, err := spool.Dispatch(t.Context(), c, Refresh{n}, spool.Debounce(30*time.Second, "a")); err != nil {
-				t.Fatal(err)
+// What has ended once may be told twice: the lock may be another's by then.
+func TestUniqueLockIsReleasedOnce(t *testing.T) {
+	c, store := locked(t, nil)
+	ref, err := spool.Dispatch(t.Context(), c, Reindex{"shoes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := &spool.Job{UUID: ref.UUID, Payload: &spool.Payload{UUID: ref.UUID, Unique: &spool.Claim{Key: reindexLock, Owner: ref.UUID}}}
+	end := func() {
+		t.Helper()
+		for _, f := range c.Manager().Followers().For(job) {
+			if err := f(t.Context(), job, nil); err != nil {
+				t.Error(err)
 			}
-			time.Sleep(20 * time.Second)
-			drain(t, c, mux)
 		}
-		time.Sleep(time.Minute)
-		drain(t, c, mux)
-		if d := cmp.Diff([]int{3}, ran); d != "" || dropped != 3 {
-			t.Errorf("ran %v, %d dropped", ran, dropped)
-		}
-	})
+	}
+	end() // and the worker dies before the job is deleted
+	next, err := spool.Dispatch(t.Context(), c, Reindex{"shoes"})
+	if err != nil || next.Skipped {
+		t.Fatal(next, err)
+	}
+	end() // of the second delivery
+	if o := owner(t, store, reindexLock); o != next.UUID {
+		t.Errorf("the lock is %q's", o)
+	}
 }
 
-func TestDebounceWaitsNoLongerThanMaxWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := locked(t, nil)
-		mux := spool.NewMux()
-		var ran []int
-		spool.Handle(mux, func(_ context.Context, r Refresh) error { ran = append(ran, r.N); return nil })
-		for n := range 8 {
-			if _, err := spool.Dispatch(t.Context(), c, Refresh{n}, spool.Debounce(30*time.Second, "a"), spool.MaxWait(time.Minute)); err != nil {
-				t.Fatal(err)
+// Jobs that run in their caller are unique while they run.
+func TestUniqueOnSync(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end   error
+		fails bool
+	}{
+		"done": {nil, false}, "failed": {errors.New("no"), true}, "released": {spool.Release(time.Minute), false}, "turned away": {spool.GiveBack(time.Minute, nil), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := cache.NewMemory()
+			m := spool.NewManager(&spool.ManagerOptions{Locks: store})
+			c := spool.NewClient(m, nil)
+			mux, inside := spool.NewMux(), 0
+			spool.Handle(mux, func(ctx context.Context, r Reindex) error {
+				inside++
+				if ref, err := spool.Dispatch(ctx, c, r); err != nil || !ref.Skipped {
+					t.Errorf("from inside: %+v, %v", ref, err)
+				}
+				return tt.end
+			})
+			run := worker.Inline("sync", mux, nil, m.Events(), &worker.Options{Followers: m.Followers(), Locks: store})
+			m.Add(spool.ConnectionConfig{Name: "sync", Open: func(context.Context) (driver.Conn, error) { return syncqueue.New(run), nil }})
+			for range 2 {
+				if _, err := spool.Dispatch(t.Context(), c, Reindex{"shoes"}); (err != nil) != tt.fails {
+					t.Errorf("%v", err)
+				}
 			}
-			drain(t, c, mux)
-			time.Sleep(20 * time.Second)
-		}
-		if d := cmp.Diff([]int{3, 7}, ran); d != "" {
-			t.Errorf("(-want +got)\n%s", d)
-		}
-	})
+			if o := owner(t, store, reindexLock); o != "" || inside != 2 {
+				t.Errorf("it ran %d times, and the lock is %q's", inside, o)
+			}
+		})
+	}
 }
 
-// A job whose push failed must not take the place of the one before it, and a
-// cache that forgets, or is emptied, loses none.
-func TestDebounceLosesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, store := locked(t, nil)
-		mux := spool.NewMux()
-		var ran []int
-		spool.Handle(mux, func(_ context.Context, r Refresh) error { ran = append(ran, r.N); return nil })
-		const key = "laravel_debounced_job:Refresh:a"
-		push := func(n int) {
-			t.Helper()
-			if _, err := spool.Dispatch(t.Context(), c, Refresh{n}, spool.Debounce(time.Second, "a")); err != nil {
-				t.Fatal(err)
-			}
-		}
-		push(1)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := spool.Dispatch(ctx, c, Refresh{2}, spool.Debounce(time.Second, "a")); err == nil {
-			t.Fatal("a push with a context that has ended was accepted")
-		}
-		time.Sleep(2 * time.Second)
-		drain(t, c, mux)
-		push(3)
-		old, _ := store.Many(t.Context(), key)
-		push(4)
-		if err := store.Put(t.Context(), key, old[key], 0); err != nil { // the mark of 4 was never written
-			t.Fatal(err)
-		}
-		time.Sleep(2 * time.Second)
-		drain(t, c, mux)
-		push(5)
-		if err := store.Forget(t.Context(), key); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2 * time.Second)
-		drain(t, c, mux)
-		if d := cmp.Diff([]int{1, 3, 4, 5}, ran); d != "" {
-			t.Errorf("(-want +got)\n%s", d)
-		}
-	})
+// A failover tries one connection after the other with one uuid: the lock that
+// it took for the first is good for the next.
+func TestUniqueOnFailover(t *testing.T) {
+	store := cache.NewMemory()
+	m := spool.NewManager(&spool.ManagerOptions{Default: "both", Locks: store})
+	m.Add(spool.ConnectionConfig{Name: "down", Open: func(context.Context) (driver.Conn, error) { return nil, errors.New("down") }})
+	m.Add(spool.ConnectionConfig{Name: "mem", Open: func(context.Context) (driver.Conn, error) { return memqueue.New(nil), nil }})
+	m.Add(spool.ConnectionConfig{Name: "both", Failover: []string{"down", "mem"}})
+	c := spool.NewClient(m, nil)
+	refs, err := spool.DispatchAll(t.Context(), c, []Reindex{{"shoes"}, {"shoes"}, {"hats"}})
+	if err != nil || len(refs) != 3 || refs[0].Skipped || !refs[1].Skipped || refs[2].Skipped || pending(t, c, "mem") != 2 {
+		t.Errorf("%+v, %v", refs, err)
+	}
+	if o := owner(t, store, reindexLock); o != refs[0].UUID {
+		t.Errorf("the lock is %q's", o)
+	}
+}
+
+// Jobs that are held until a scope ends have their locks from the start, and
+// lose them if they can't be pushed then.
+func TestUniqueDeferred(t *testing.T) {
+	store, down := cache.NewMemory(), errors.New("down")
+	m := spool.NewManager(&spool.ManagerOptions{Locks: store})
+	m.Add(spool.ConnectionConfig{Name: "later", Deferred: true, Open: func(context.Context) (driver.Conn, error) {
+		return syncqueue.New(func(context.Context, string, []byte) error { return down }), nil
+	}})
+	c := spool.NewClient(m, nil)
+	ctx, end := spool.Deferred(t.Context())
+	ref, err := spool.Dispatch(ctx, c, Reindex{"shoes"})
+	if err != nil || owner(t, store, reindexLock) != ref.UUID {
+		t.Errorf("%v, the lock is %q's", err, owner(t, store, reindexLock))
+	}
+	if err := end(); !errors.Is(err, down) || owner(t, store, reindexLock) != "" {
+		t.Errorf("%v, the lock is %q's", err, owner(t, store, reindexLock))
+	}
 }

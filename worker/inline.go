@@ -72,7 +72,9 @@ func runInline(ctx context.Context, t *task, events *spool.Events, followers *sp
 	case err != nil:
 		spool.Emit(ctx, events, spool.JobExceptionOccurred{Job: t.job, Err: err, Stack: stack, Runtime: runtime})
 	}
-	if outcome.Kind != spool.Released {
+	if outcome.Kind == spool.Released {
+		err = followers.Unlock(ctx, t.job) // nothing else will
+	} else {
 		ferr := followInline(ctx, followers, t.job, err)
 		if _, later := errors.AsType[*spool.LinkError](ferr); later && err == nil { // this one is done
 			spool.Emit(ctx, events, spool.JobProcessed{Job: t.job, Result: "deleted", Runtime: runtime})

@@ -15,10 +15,10 @@ import (
 	"github.com/spoolq/spool/worker"
 )
 
-// TestUpstream has cases in which think-queue breaks, by their numbers in
-// docs/interop-think.md: Spool does what was meant, on the same queue.
-func TestUpstream(t *testing.T) {
-	cases := []cell{
+// upstream are cases in which think-queue breaks, by their numbers in
+// docs/interop-think.md.
+func upstream() []cell {
+	return []cell{
 		{name: "B1 B3 a null lease", show: nullLease, options: options{endure: true}},
 		{name: "B4 B5 B6 B7 the first end counts", show: firstEnd},
 		{name: "B9 released and failed at once", show: releasedOnItsLastTry},
@@ -30,6 +30,10 @@ func TestUpstream(t *testing.T) {
 		{name: "B17 a push tells its outcome", show: pushTells},
 		{name: "B21 a job that kills its workers", show: poison},
 	}
+}
+
+// TestUpstream shows that Spool does what was meant, on the same queue.
+func TestUpstream(t *testing.T) {
 	for _, b := range backends() {
 		if b.profile == "tq3-legacy" {
 			continue // it is tq3 with other keys
@@ -37,7 +41,7 @@ func TestUpstream(t *testing.T) {
 		t.Run(b.profile+"/"+b.store, func(t *testing.T) {
 			t.Parallel()
 			redis := newRedisStore(t)
-			for i, c := range cases {
+			for i, c := range upstream() {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
 					c.show(t, newPair(t, b, redis, i, c.options))

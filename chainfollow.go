@@ -2,8 +2,6 @@ package spool
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -273,12 +271,7 @@ func followingUUID(uuid, what string, i int) string {
 	if uuid == "" {
 		return NewUUID()
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", what, i, uuid))
-	b := sum[:16]
-	b[6] = b[6]&0x0f | 0x80
-	b[8] = b[8]&0x3f | 0x80
-	h := hex.EncodeToString(b)
-	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
+	return UUIDOf(fmt.Sprintf("%s %d %s", what, i, uuid))
 }
 
 // maxError bounds, in bytes, how much of an error's text goes with a job.

@@ -102,6 +102,28 @@ func Push(ctx context.Context, d Dispatcher, name string, data any, opts ...Disp
 	return refs[0], err
 }
 
+// DispatchAs is [Dispatch] under a uuid of the caller's, such as [UUIDOf] makes,
+// instead of a random one. The job may be an [Optioned]; opts win over its
+// options. Spool doesn't look whether there is a job with this uuid already.
+func DispatchAs(ctx context.Context, d Dispatcher, uuid string, job any, opts ...DispatchOption) (Ref, error) {
+	name, data, o, err := optioned(job)
+	if err != nil {
+		return Ref{}, err
+	}
+	for _, opt := range opts {
+		opt.applyDispatch(&o)
+	}
+	w := wanted{names: []string{name}, data: []any{data}, uuids: []string{uuid}, o: &o, now: time.Now()}
+	if !o.at.IsZero() {
+		o.delay = o.at.Sub(w.now)
+	}
+	refs, err := dispatchWanted(ctx, d, w)
+	if len(refs) == 0 {
+		return Ref{}, err
+	}
+	return refs[0], err
+}
+
 // DispatchAll stores jobs in few round trips, all with the same options (those
 // that the first job carries, then opts), in order. On an error it returns those
 // that were accepted.

@@ -258,3 +258,38 @@ func TestARetryMovesADeadlineThatHasPassed(t *testing.T) {
 		}
 	}
 }
+
+// A job that is dispatched again under the uuid of a text is known by it; what
+// the job carries, and what is said of it, is kept.
+func TestDispatchAs(t *testing.T) {
+	mem := memqueue.New(nil)
+	c := spool.Connect(mem)
+	uuid := spool.UUIDOf("daily 1767225600")
+	if uuid != spool.UUIDOf("daily 1767225600") || uuid == spool.UUIDOf("daily 1767225601") || len(uuid) != 36 || uuid[14] != '8' {
+		t.Errorf("the uuid is %s", uuid)
+	}
+	for range 2 {
+		ref, err := spool.DispatchAs(t.Context(), c, uuid, spool.WithName("report", nil, spool.OnQueue("low"), spool.Tries(7)), spool.OnQueue("high"))
+		if err != nil || ref.UUID != uuid || ref.Queue != "high" {
+			t.Fatal(ref, err)
+		}
+	}
+	entries, _, err := mem.List(t.Context(), "high", driver.Pending, "", 10)
+	if err != nil || len(entries) != 2 {
+		t.Fatal(entries, err)
+	}
+	for _, e := range entries {
+		p, err := spool.Native.Decode(e.Body)
+		if err != nil || p.UUID != uuid || p.Name != "report" || p.Policy.Tries == nil || *p.Policy.Tries != 7 {
+			t.Errorf("%s, %v", e.Body, err)
+		}
+	}
+	if _, err := spool.DispatchAs(t.Context(), c, uuid, nil); err == nil {
+		t.Error("a nil job was dispatched")
+	}
+	for want, job := range map[string]any{"receipt": receipt{1}, "report": spool.WithName("report", 1)} {
+		if name, err := spool.JobName(job); err != nil || name != want {
+			t.Errorf("the name is %q, %v; want %q", name, err, want)
+		}
+	}
+}

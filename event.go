@@ -110,6 +110,9 @@ const (
 	kindBatchStarted
 	kindBatchFinished
 	kindBatchCancelled
+	kindScheduleDispatched
+	kindScheduleMissed
+	kindScheduleFailed
 	numKinds
 )
 
@@ -307,6 +310,31 @@ type WorkerStopping struct {
 	Processed        int64
 }
 
+// ScheduleDispatched is raised after the job of an entry of a schedule (package
+// schedule) was dispatched.
+type ScheduleDispatched struct {
+	Name   string    // of the entry
+	Tick   time.Time // when it was due
+	ByHand bool      // it was told to run now; Tick is the moment of that
+	Ref    Ref
+}
+
+// ScheduleMissed is raised for ticks of an entry that were due and are not made
+// up for, because nothing ran the schedule then.
+type ScheduleMissed struct {
+	Name        string
+	First, Last time.Time // of those counted
+	Count       int       // at most 1000
+}
+
+// ScheduleFailed is raised when the job of a tick couldn't be dispatched. It is
+// tried again until the tick is too late to be run.
+type ScheduleFailed struct {
+	Name string
+	Tick time.Time
+	Err  error
+}
+
 func (JobQueueing) kind() int          { return kindQueueing }
 func (JobQueued) kind() int            { return kindQueued }
 func (JobPopped) kind() int            { return kindPopped }
@@ -331,3 +359,6 @@ func (WorkerIdle) kind() int           { return kindWorkerIdle }
 func (WorkerPaused) kind() int         { return kindWorkerPaused }
 func (WorkerResumed) kind() int        { return kindWorkerResumed }
 func (WorkerStopping) kind() int       { return kindWorkerStopping }
+func (ScheduleDispatched) kind() int   { return kindScheduleDispatched }
+func (ScheduleMissed) kind() int       { return kindScheduleMissed }
+func (ScheduleFailed) kind() int       { return kindScheduleFailed }

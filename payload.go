@@ -2,6 +2,7 @@ package spool
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"time"
@@ -126,6 +127,16 @@ func NewUUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return uuidText(b)
+}
+
+// UUIDOf returns the UUID (version 8) that belongs to a text, always the same:
+// for a job that may be dispatched again by somebody who can't know that it was.
+func UUIDOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	b := [16]byte(sum[:16])
+	b[6] = b[6]&0x0f | 0x80
 	b[8] = b[8]&0x3f | 0x80
 	return uuidText(b)
 }

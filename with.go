@@ -39,3 +39,15 @@ func optioned(job any) (name string, data any, o dispatch, err error) {
 	}
 	return name, given.job, o, nil
 }
+
+// JobName returns the name that a job is stored under, which may be an
+// [Optioned].
+func JobName(job any) (string, error) {
+	if o, ok := job.(Optioned); ok {
+		if o.name != "" {
+			return o.name, nil
+		}
+		job = o.job
+	}
+	return nameOf(job)
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,8 +69,8 @@ func TestCredentialErrorsAreClearAndTellNoSecrets(t *testing.T) {
 	}
 }
 
-// The usual chain: from the environment, and an error that says what to do
-// when there is nothing anywhere.
+// The usual chain: from the environment, a profile, or the container's role, and
+// an error that says what to do when there is nothing anywhere.
 func TestCredentialsOfTheUsualChain(t *testing.T) {
 	endpoint := testserver.SQS(t) // found by way of HOME
 	for name, value := range map[string]string{
@@ -83,10 +85,33 @@ func TestCredentialsOfTheUsualChain(t *testing.T) {
 	if _, err := none.Push(t.Context(), "q", messages("a")); err == nil || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") {
 		t.Errorf("a push without credentials: %v", err)
 	}
-	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	uses := func(want string) {
+		t.Helper()
+		c := connect(t, endpoint, func(o *Options) { o.Key, o.Secret = "", "" })
+		must(t, c.Ping(t.Context()))
+		if got, err := client(c).Options().Credentials.Retrieve(t.Context()); err != nil || got.AccessKeyID != want {
+			t.Errorf("the key in use is %q (%v), want %q", got.AccessKeyID, err, want)
+		}
+	}
+	role := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]string{
+			"AccessKeyId": "of-the-container", "SecretAccessKey": "s", "Token": "t", "Expiration": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+		})
+	}))
+	defer role.Close()
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.URL)
+	uses("of-the-container")
+	profiles := filepath.Join(t.TempDir(), "credentials")
+	if err := os.WriteFile(profiles, []byte("[shop]\naws_access_key_id = of-the-profile\naws_secret_access_key = s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", profiles)
+	t.Setenv("AWS_PROFILE", "shop")
+	uses("of-the-profile")
+	t.Setenv("AWS_PROFILE", "")
+	t.Setenv("AWS_ACCESS_KEY_ID", "of-the-environment")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-	c := connect(t, endpoint, func(o *Options) { o.Key, o.Secret = "", "" })
-	must(t, c.Ping(t.Context()))
+	uses("of-the-environment")
 
 	for what, o := range map[string]Options{
 		"region":        {Key: "key", Secret: "secret"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/batch"
 	"github.com/spoolq/spool/memqueue"
 	"github.com/spoolq/spool/worker"
 )
@@ -134,4 +135,54 @@ func ExampleAppendToChain() {
 	// processing 8
 	// releasing 8
 	// #done is told of  -
+}
+
+// A batch may be a link of a chain: it is done when all its members are.
+func ExampleClient_Chain_batch() {
+	ctx := context.Background()
+	client := spool.Connect(memqueue.New(nil))
+	client.Manager().UseBatches(spool.BatchingOptions{
+		Open: func(context.Context) (spool.BatchStore, error) { return batch.NewMemory(), nil },
+	})
+
+	_, err := client.Chain(
+		ProcessPodcast{7},
+		client.Batch(OptimizePodcast{7}, OptimizePodcast{8}).Name("all formats"),
+		ReleasePodcast{7},
+	).Dispatch(ctx)
+	if err != nil {
+		fmt.Println(err)
+	}
+	work(ctx, client, studio())
+	// Output:
+	// processing 7
+	// optimizing 7
+	// optimizing 8
+	// releasing 7
+}
+
+// A chain may be among the jobs of a batch: its links are all members.
+func ExampleClient_Batch_chain() {
+	ctx := context.Background()
+	client := spool.Connect(memqueue.New(nil))
+	client.Manager().UseBatches(spool.BatchingOptions{
+		Open: func(context.Context) (spool.BatchStore, error) { return batch.NewMemory(), nil },
+	})
+
+	b, err := client.Batch(
+		client.Chain(ProcessPodcast{7}, ReleasePodcast{7}),
+		client.Chain(ProcessPodcast{8}, ReleasePodcast{8}),
+	).Dispatch(ctx)
+	if err != nil {
+		fmt.Println(err)
+	}
+	work(ctx, client, studio())
+	b, err = b.Fresh(ctx)
+	fmt.Println(b.Total, "members,", b.Progress(), "percent", err)
+	// Output:
+	// processing 7
+	// processing 8
+	// releasing 7
+	// releasing 8
+	// 4 members, 100 percent <nil>
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/batch"
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/laravel"
 	"github.com/spoolq/spool/laravel/phpserial"
@@ -257,6 +258,33 @@ func TestJobsOfCatch(t *testing.T) {
 		info, err := spool.ChainOf(p.jobs[0].Payload)
 		if err != nil || cmp.Diff([]string{`App\Jobs\Simple`, `App\Jobs\Simple`}, info.Catch) != "" {
 			t.Errorf("%+v, %v", info, err)
+		}
+	})
+}
+
+// Links of class jobs are members of a batch by their own batchId, and those
+// behind one that fails have failed with it.
+func TestAChainOfCommandsInABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPod(t, nil)
+		store := batch.NewMemory()
+		p.client.Manager().UseBatches(spool.BatchingOptions{Open: func(context.Context) (spool.BatchStore, error) { return store, nil }})
+		p.fails = "b"
+		b, err := p.client.Batch(p.client.Chain(simple(1, "a"), simple(2, "b"), simple(3, "c")), simple(4, "d")).AllowFailures().Dispatch(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.work(t)
+		if d := cmp.Diff([]string{"default a", "default d", "default b"}, p.ran); d != "" {
+			t.Errorf("(-want +got)\n%s", d)
+		}
+		for _, job := range p.jobs {
+			if c, err := laravel.CommandOf(job.Payload); err != nil || c.BatchID() != b.ID {
+				t.Errorf("%s is in no batch: %v", job.Body, err)
+			}
+		}
+		if b, err = b.Fresh(t.Context()); err != nil || b.Total != 4 || b.Pending != 2 || len(b.FailedIDs) != 2 || !b.Ended() {
+			t.Errorf("%+v, %v", b, err)
 		}
 	})
 }

@@ -2,7 +2,7 @@ package cache
 
 import (
 	"bytes"
-	"crypto/md5" //nolint:gosec // as below
+	"crypto/md5"
 	"encoding/hex"
 	"fmt"
 	"path/filepath"

@@ -51,3 +51,40 @@ func TestAReturnIsNotHeldAgainstTriesWhereTheServerCounts(t *testing.T) {
 		})
 	}
 }
+
+// A job that a middleware turns away is delivered again as if for the first
+// time, however often, on backends that can undo a delivery and on others.
+func TestAJobThatIsTurnedAwayKeepsItsTries(t *testing.T) {
+	for name, counts := range map[string]bool{"the server counts": true, "a delivery can be undone": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				if counts {
+					mem := r.conn.Driver()
+					c, err := spool.Connect(counting{mem, mem.(driver.Waiter), mem.(driver.Extender)}).Manager().Connection(t.Context(), "")
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.conn = c
+				}
+				r.push(t)
+				turned, ran := 0, 0
+				begun := time.Now()
+				r.mux.Fallback(func(string) *spool.Handler {
+					return &spool.Handler{Policy: spool.Policy{MaxExceptions: 1}, Run: func(_ context.Context, j *spool.Job) error {
+						if turned++; turned <= 5 {
+							return spool.GiveBack(10*time.Second, nil)
+						}
+						if ran++; j.Attempt != 1 || time.Since(begun) < 50*time.Second {
+							t.Errorf("attempt %d after %v", j.Attempt, time.Since(begun))
+						}
+						return nil
+					}}
+				})
+				if res := r.work(t, 10*time.Minute); res.Failed != 0 || res.Processed != 1 || ran != 1 {
+					t.Errorf("%+v, ran %d times; want one run on its only try", res, ran)
+				}
+			})
+		})
+	}
+}

@@ -52,11 +52,11 @@ func TestInteropNamesTests(t *testing.T) {
 	}
 }
 
-// reference is a test that a document names: `PACKAGE TestX/…/cell`, the package
+// reference is a test that a document names: `PACKAGE.TestX/…/cell`, the package
 // being that of the matrix where none stands.
 type reference struct{ text, dir, test, cell string }
 
-var testReference = regexp.MustCompile("`(?:([a-z/]+) )?((?:Test|Fuzz)[A-Z]\\w*)(?:/(?:…/)?([^`]+))?`")
+var testReference = regexp.MustCompile("`(?:([a-z/]+)\\.)?((?:Test|Fuzz)[A-Z]\\w*)(?:/(?:…/)?([^`]+))?`")
 
 func references(text string) []reference {
 	var list []reference
@@ -191,11 +191,11 @@ func (p *testPackage) hasCell(name string) bool {
 }
 
 func TestReferences(t *testing.T) {
-	got := references("| a | `spool TestX`, `TestY/…/b's \"c\"` | `cli TestScripts/only` |\n`TestNot`\n")
+	got := references("| a | `spool.TestX`, `TestY/…/b's \"c\"` | `cli.TestScripts/only` |\n`TestNot`\n")
 	want := []reference{
-		{"`spool TestX`", ".", "TestX", ""},
+		{"`spool.TestX`", ".", "TestX", ""},
 		{"`TestY/…/b's \"c\"`", matrixPackage, "TestY", `b's "c"`},
-		{"`cli TestScripts/only`", "cli", "TestScripts", "only"},
+		{"`cli.TestScripts/only`", "cli", "TestScripts", "only"},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%+v", got)

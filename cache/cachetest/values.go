@@ -70,7 +70,7 @@ func expires(t *testing.T, s Subject) {
 }
 
 func roundsUp(t *testing.T, s Subject) {
-	start := time.Now() // before, for the machine may be busy
+	start := time.Now()                                          // before, for the machine may be busy
 	must(t, s.Put(t.Context(), "k", "x", 1001*time.Millisecond)) // two seconds
 	waitGone(t, s, "k")
 	// Stores that count in whole seconds may end up to a second early.

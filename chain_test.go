@@ -478,6 +478,28 @@ func TestAChainThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// The first link is dispatched with a transaction, or not at all.
+func TestAChainInATransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, commits := range []bool{false, true} {
+			p := newPodium(t, nil, map[string]driver.Conn{})
+			tx := p.client.InTx(fakeTx{})
+			if ref := dispatched(t, tx.Chain(step{"a"}, step{"b"})); ref.UUID == "" {
+				t.Error("no uuid")
+			}
+			end, want := tx.Rollback, []string(nil)
+			if commits {
+				end, want = tx.Commit, []string{"a", "b"}
+			}
+			if err := end(t.Context()); err != nil && commits { // this one can't be rolled back
+				t.Fatal(err)
+			}
+			p.work(t, time.Minute)
+			p.expect(t, want...)
+		}
+	})
+}
+
 // A job without a chain pays nothing for chains.
 func TestNoChainCostsNothing(t *testing.T) {
 	p := newPodium(t, nil, map[string]driver.Conn{})

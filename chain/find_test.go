@@ -105,7 +105,7 @@ func TestFind(t *testing.T) {
 		}
 		work(time.Minute)
 		l := expect(ref.UUID, "slow", driver.Delayed, "Mix", 1, "Publish")
-		if l.At.Sub(time.Now()) < 30*time.Minute {
+		if time.Until(l.At) < 30*time.Minute {
 			t.Errorf("due at %v", l.At)
 		}
 		expect(l.UUID, "slow", driver.Delayed, "Mix", 1, "Publish")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/batch"
 	"github.com/spoolq/spool/driver"
+	"github.com/spoolq/spool/failed"
 	"github.com/spoolq/spool/laravel"
 	"github.com/spoolq/spool/laravel/phpserial"
 	"github.com/spoolq/spool/memqueue"
@@ -285,6 +287,34 @@ func TestAChainOfCommandsInABatch(t *testing.T) {
 		}
 		if b, err = b.Fresh(t.Context()); err != nil || b.Total != 4 || b.Pending != 2 || len(b.FailedIDs) != 2 || !b.Ended() {
 			t.Errorf("%+v, %v", b, err)
+		}
+	})
+}
+
+// Closures that can't be handed over are reported, and stay with the record of
+// the failed job.
+func TestClosuresThatCannotBeHandedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPod(t, &laravel.Options{PHPConnection: "nowhere"})
+		p.fails = "a"
+		a := simple(1, "a")
+		a.Set("chainCatchCallbacks", phpserial.List("report"))
+		if _, err := spool.Dispatch(t.Context(), p.client, a); err != nil {
+			t.Fatal(err)
+		}
+		store := failed.NewFile(filepath.Join(t.TempDir(), "failed.json"), nil)
+		var log strings.Builder
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := worker.New(p.conn, p.mux, &worker.Options{Failed: store, Logger: slog.New(slog.NewTextHandler(&log, nil))}).Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(log.String(), "what follows a failed job can't be done") || !strings.Contains(log.String(), "nowhere") {
+			t.Errorf("logged %s", log.String())
+		}
+		recs, _, err := store.List(t.Context(), failed.Filter{}, "", 10)
+		if err != nil || len(recs) != 1 || !strings.Contains(string(recs[0].Payload), "chainCatchCallbacks") {
+			t.Errorf("recorded %+v, %v", recs, err)
 		}
 	})
 }

@@ -17,7 +17,7 @@ const followTimeout = 30 * time.Second
 // stored. It tries until they have; meanwhile the lease is kept. ok is false
 // if the job was lost meanwhile, or the worker stops: then nothing more must
 // be written. err is what a follower says that no waiting will mend.
-func (w *Worker) follow(ctx context.Context, t *task, failure error, runtime time.Duration) (err error, ok bool) { //nolint:revive // the error is a finding, no failure of follow
+func (w *Worker) follow(ctx context.Context, t *task, failure error, runtime time.Duration) (err error, ok bool) {
 	followers := w.o.Followers.For(t.job)
 	if len(followers) == 0 {
 		return nil, true

@@ -35,7 +35,7 @@ type Alert struct {
 func process(ctx context.Context, job Process) error {
 	fmt.Println("Cutting episode", job.Episode)
 	if job.Episode%10 == 0 { // an anniversary
-		return spool.PrependToChain(ctx, Jingle{job.Episode})
+		return spool.PrependToChain(ctx, Jingle(job))
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func TestMemory(t *testing.T) {
 }
 
 // database returns an empty database with the tables of a version of Laravel.
-func database(t *testing.T, kind string, names schema.Names, version int) *sqldb.DB {
+func database(t testing.TB, kind string, names schema.Names, version int) *sqldb.DB {
 	t.Helper()
 	var db *sqldb.DB
 	var err error
@@ -57,7 +57,7 @@ func database(t *testing.T, kind string, names schema.Names, version int) *sqldb
 	return db
 }
 
-func execute(t *testing.T, db *sqldb.DB, statement string, args ...any) {
+func execute(t testing.TB, db *sqldb.DB, statement string, args ...any) {
 	t.Helper()
 	err := db.Write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, db.Rebind(statement), args...)

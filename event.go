@@ -180,6 +180,9 @@ type JobReleased struct {
 	Job   *Job
 	Delay time.Duration
 	Err   error
+	// Returned says that this delivery is no attempt: it was turned away (see
+	// [GiveBack]), or its worker stops.
+	Returned bool
 }
 
 // JobTimedOut is raised when a job's timeout has ended its context and its

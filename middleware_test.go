@@ -42,7 +42,7 @@ func TestMiddleware(t *testing.T) {
 				}
 				return next(ctx, job)
 			}
-		}, nil, "released for 1m0s, released for 1m0s, released for 1m0s, released for 1m0s, released for 1m0s, ran at 1, done"},
+		}, nil, "given back for 1m0s, given back for 1m0s, given back for 1m0s, given back for 1m0s, given back for 1m0s, ran at 1, done"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,7 +67,13 @@ func life(t *testing.T, mw spool.Middleware, end error) string {
 		told += fmt.Sprintf(format, args...)
 	}
 	events := c.Manager().Events()
-	spool.Listen(events, func(_ context.Context, e spool.JobReleased) { say("released for %v", e.Delay) })
+	spool.Listen(events, func(_ context.Context, e spool.JobReleased) {
+		what := "released"
+		if e.Returned {
+			what = "given back"
+		}
+		say("%s for %v", what, e.Delay)
+	})
 	spool.Listen(events, func(context.Context, spool.JobFailed) { say("failed") })
 	spool.Listen(events, func(_ context.Context, e spool.JobProcessed) {
 		if e.Result == "deleted" {

@@ -54,7 +54,10 @@ func (l *jobLines) listen(events *spool.Events) {
 	})
 	spool.Listen(events, func(_ context.Context, e spool.JobReleased) {
 		d := l.runtime(e.Job)
-		if e.Err != nil {
+		switch {
+		case e.Returned:
+			l.print(e.Job, wordPutBack, jobLine{Level: "info", Status: "returned", Result: "returned", err: e.Err}, d)
+		case e.Err != nil:
 			l.print(e.Job, wordReleased, jobLine{Level: "warning", Status: "released_after_exception", Result: "released", err: e.Err}, d)
 		}
 	})

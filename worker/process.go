@@ -243,7 +243,7 @@ func (w *Worker) conclude(ctx context.Context, t *task, v verdict, stack []byte,
 		}
 		fallthrough
 	default:
-		spool.Emit(ctx, events, spool.JobReleased{Job: t.job, Delay: v.delay, Err: v.err})
+		spool.Emit(ctx, events, spool.JobReleased{Job: t.job, Delay: v.delay, Err: v.err, Returned: v.action == giveBack})
 	}
 }
 

@@ -1,6 +1,7 @@
 package think_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -9,6 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/cache"
+	"github.com/spoolq/spool/driver"
+	"github.com/spoolq/spool/memqueue"
 	"github.com/spoolq/spool/think"
 )
 
@@ -208,5 +212,32 @@ func TestQueueZero(t *testing.T) {
 	c := spool.Connection{ConnectionConfig: spool.ConnectionConfig{Queue: "mail", Format: spool.Native}}
 	if got := c.QueueOr("0"); got != "0" { // Laravel has a queue of that name
 		t.Errorf("elsewhere queue 0 is %q", got)
+	}
+}
+
+// The lock of a unique job travels in every profile's payload.
+func TestClaims(t *testing.T) {
+	want := &spool.Claim{Key: "laravel_unique_job:Mail:7", Owner: "u", Early: true}
+	for _, profile := range []think.Profile{think.TQ1, think.TQ3Legacy, think.TQ3} {
+		f, err := think.New(&think.Options{Profile: profile})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := spool.NewManager(&spool.ManagerOptions{Locks: cache.NewMemory()})
+		m.Add(spool.ConnectionConfig{Name: "mem", Format: f, Open: func(context.Context) (driver.Conn, error) { return memqueue.New(nil), nil }})
+		var body []byte
+		spool.Listen(m.Events(), func(_ context.Context, e spool.JobQueued) { body = e.Body })
+		ref, err := spool.Push(t.Context(), spool.NewClient(m, nil), "Mail", map[string]int{"id": 7}, spool.Unique("7"), spool.UniqueUntilProcessing())
+		if err != nil || ref.Skipped {
+			t.Fatal(ref, err)
+		}
+		p, err := f.Decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Owner = p.Unique.Owner
+		if d := cmp.Diff(want, p.Unique); d != "" || want.Owner == "" {
+			t.Errorf("%s: %s\n%s", profile, body, d)
+		}
 	}
 }

@@ -25,7 +25,7 @@ func (e *env) bootChecks(ctx context.Context, connection string) error {
 		return err
 	}
 	if err := e.known(connection); err != nil {
-		return err
+		return orQueue(err, connection)
 	}
 	connection = cmp.Or(connection, set.Config.Default)
 	refused := 0

@@ -94,9 +94,15 @@ func (e *env) connection(ctx context.Context, name string) (*spool.Connection, e
 		return nil, err
 	}
 	if err := e.known(name); err != nil {
-		return nil, err
+		return nil, orQueue(err, name)
 	}
 	return set.Manager.Connection(ctx, name)
+}
+
+// orQueue adds to the error of a connection that isn't known what else its name
+// may have been meant for, where a flag says the queue.
+func orQueue(err error, name string) error {
+	return usagef("%w; a queue is named by --queue=%s", err, name)
 }
 
 // known returns an error for the name of a connection that is neither in the

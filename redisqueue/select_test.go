@@ -38,7 +38,7 @@ func takes(t testing.TB, c *Conn, queue string, s *driver.Selection, want int) {
 
 // Where no job is small enough to go on from cheaply, a large one serves.
 func TestSelectBehindLargeJobs(t *testing.T) {
-	c := connect(t, open(t, testserver.Redis(t)), Options{Prefix: t.Name()})
+	c := connect(t, open(t, testserver.Redis(t)), Options{})
 	mixed(t, c, "large", 3*selectChunk, 5000)
 	takes(t, c, "large", choosing(), 1)
 }
@@ -58,7 +58,7 @@ func TestSelectOnOldServers(t *testing.T) {
 // those before it.
 func TestSelectIsNotLedAstray(t *testing.T) {
 	client := open(t, testserver.Redis(t))
-	c := connect(t, client, Options{Prefix: t.Name()})
+	c := connect(t, client, Options{})
 	s := choosing()
 	mixed(t, c, "q", 5, 10)
 	takes(t, c, "q", s, 1) // and remembers the fifth
@@ -105,13 +105,33 @@ func TestSelectWhenOutOfMemory(t *testing.T) {
 	}
 }
 
+// A worker that was woken by a job of another's wakes that other.
+func TestSelectPassesTheWakeUpOn(t *testing.T) {
+	client := open(t, testserver.Redis(t))
+	c := connect(t, client, Options{})
+	s := choosing()
+	if _, err := c.Push(t.Context(), "q", []driver.Message{{Body: []byte(`{"job":"foreign","id":"1","attempts":0}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	notify := c.keys("q").notify
+	if err := client.Do(t.Context(), client.B().Blpop().Key(notify).Timeout(1).Build()).Error(); err != nil { // as Wait does
+		t.Fatal(err)
+	}
+	for range 3 {
+		takes(t, c, "q", s, 0)
+		if n, err := client.Do(t.Context(), client.B().Llen().Key(notify).Build()).ToInt64(); err != nil || n != 1 {
+			t.Errorf("%d elements wake others, want 1: %v", n, err)
+		}
+	}
+}
+
 // BenchmarkSelect takes jobs from behind others that are not wanted, and looks
 // in vain.
 func BenchmarkSelect(b *testing.B) {
 	for _, foreign := range []int{0, 1000, 10_000} {
 		for _, found := range []bool{true, false} {
 			b.Run(fmt.Sprintf("foreign=%d/found=%v", foreign, found), func(b *testing.B) {
-				c := connect(b, open(b, testserver.Redis(b)), Options{Prefix: b.Name()})
+				c := connect(b, open(b, testserver.Redis(b)), Options{})
 				mixed(b, c, "q", foreign, 500)
 				s := choosing()
 				takes(b, c, "q", s, 1)

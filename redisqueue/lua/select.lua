@@ -94,7 +94,14 @@ end
 if at < depth and redis.call('LINDEX', KEYS[1], at) then reply[3] = 1 end
 -- Those that are taken leave its place nearer to the front, or as it was.
 reply[1], reply[2] = known, known_at
-if #found == 0 then return reply end
+if #found == 0 then
+  -- Whoever looks in vain may have been woken by an element that was meant for
+  -- another, e.g. a PHP worker that blocks: it gets one back.
+  if KEYS[4] and redis.call('LLEN', KEYS[1]) > redis.call('LLEN', KEYS[4]) then
+    redis.pcall('RPUSH', KEYS[4], '1')
+  end
+  return reply
+end
 
 local tokens = KEYS[4] and redis.call('LLEN', KEYS[4]) or 0
 redis.call('ZCARD', KEYS[3])

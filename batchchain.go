@@ -69,40 +69,18 @@ func (j *Job) membersBehind() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var batches []string
-	if form := j.Payload.Chain; form != nil {
-		batches, err = form.Batches()
-	} else {
-		batches, err = linkBatches(body.Next)
-	}
+	next, _, err := j.Payload.rest(&body)
 	if err != nil {
 		return nil, err
 	}
 	var uuids []string
 	uuid := j.UUID
-	for _, id := range batches {
-		if uuid = followingUUID(uuid, "next", 0); id == j.Payload.BatchID {
+	for _, l := range next {
+		if uuid = followingUUID(uuid, "next", 0); l.Batch == j.Payload.BatchID {
 			uuids = append(uuids, uuid)
 		}
 	}
 	return uuids, nil
-}
-
-// linkBatches returns the batch that each link belongs to, "" for none.
-func linkBatches(texts []string) ([]string, error) {
-	ids := make([]string, len(texts))
-	for i, text := range texts {
-		l, err := parseLink(text)
-		if err != nil {
-			return nil, err
-		}
-		if raw, ok := l.o.extra[batchKey].(json.RawMessage); ok {
-			if err := json.Unmarshal(raw, &ids[i]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return ids, nil
 }
 
 // batchLinkName is the name of a link that is a batch. It is never on a queue.

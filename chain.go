@@ -139,11 +139,14 @@ type Chained interface {
 	Next(before, behind []string) (job any, err error)
 	// Caught returns the jobs to be dispatched when this one has failed for good.
 	Caught(c Caught) (jobs []any, err error)
-	// Names are the names of the links to come, and of what is told of a failure.
-	Names() (next, catch []string, err error)
-	// Batches are the ids of the batches that the links to come are members of, ""
-	// for none.
-	Batches() (ids []string, err error)
+	// Rest returns the links to come, and the names of what is told of a failure.
+	Rest() (next []NextLink, catch []string, err error)
+}
+
+// NextLink is a link to come, as [Chained.Rest] tells of it.
+type NextLink struct {
+	Name  string
+	Batch string // the id of the batch it is a member of, or ""
 }
 
 // Chainable is implemented by jobs that can keep a chain themselves.

@@ -51,24 +51,41 @@ func ChainOf(p *Payload) (*ChainInfo, error) {
 		return nil, err
 	}
 	info := &ChainInfo{ID: body.ID, At: body.At}
-	if p.Chain != nil {
-		info.Next, info.Catch, err = p.Chain.Names()
+	next, catch, err := p.rest(&body)
+	if err != nil {
 		return info, err
 	}
-	if info.Next, err = linkNames(body.Next); err == nil {
-		info.Catch, err = linkNames(body.Catch)
+	info.Catch = catch
+	for _, l := range next {
+		info.Next = append(info.Next, l.Name)
 	}
-	return info, err
+	return info, nil
 }
 
-func linkNames(texts []string) ([]string, error) {
-	names := make([]string, len(texts))
-	for i, text := range texts {
+// rest is [Chained.Rest] for chains of both kinds.
+func (p *Payload) rest(body *chainBody) (next []NextLink, catch []string, err error) {
+	if p.Chain != nil {
+		return p.Chain.Rest()
+	}
+	for _, text := range body.Next {
 		l, err := parseLink(text)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		names[i] = l.name
+		n := NextLink{Name: l.name}
+		if raw, ok := l.o.extra[batchKey].(json.RawMessage); ok {
+			if err := json.Unmarshal(raw, &n.Batch); err != nil {
+				return nil, nil, err
+			}
+		}
+		next = append(next, n)
 	}
-	return names, nil
+	for _, text := range body.Catch {
+		l, err := parseLink(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		catch = append(catch, l.name)
+	}
+	return next, catch, nil
 }

@@ -208,8 +208,8 @@ func (h chained) handOver(callbacks []any, f spool.Caught) (any, error) {
 	return spool.With(job, spool.DisplayName(f.Name+" (catch)")), nil
 }
 
-// Names implements [spool.Chained].
-func (h chained) Names() (next, catch []string, err error) {
+// Rest implements [spool.Chained].
+func (h chained) Rest() (next []spool.NextLink, catch []string, err error) {
 	for _, text := range h.c.list("chained") {
 		s, ok := text.(string)
 		if !ok {
@@ -219,7 +219,7 @@ func (h chained) Names() (next, catch []string, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		next = append(next, c.displayName())
+		next = append(next, spool.NextLink{Name: c.displayName(), Batch: c.BatchID()})
 	}
 	for _, callback := range h.c.ChainCatchCallbacks() {
 		name := "(PHP)"
@@ -237,20 +237,6 @@ func (h chained) Names() (next, catch []string, err error) {
 	return next, catch, nil
 }
 
-// Batches implements [spool.Chained].
-func (h chained) Batches() ([]string, error) {
-	links := h.c.Chained()
-	ids := make([]string, len(links))
-	for i, text := range links {
-		c, err := ParseCommand(text, nil)
-		if err != nil {
-			return nil, err
-		}
-		ids[i] = c.BatchID()
-	}
-	return ids, nil
-}
-
 // unknown is the chain of a command that can't be read.
 type unknown struct{ err error }
 
@@ -260,5 +246,4 @@ func (u unknown) Link(any, string, string, time.Duration) (string, error)   { re
 func (u unknown) WithChain([]string, []string, string, string) (any, error) { return nil, u.err }
 func (u unknown) Next([]string, []string) (any, error)                      { return nil, u.err }
 func (u unknown) Caught(spool.Caught) ([]any, error)                        { return nil, u.err }
-func (u unknown) Names() (next, catch []string, err error)                  { return nil, nil, u.err }
-func (u unknown) Batches() ([]string, error)                                { return nil, u.err }
+func (u unknown) Rest() ([]spool.NextLink, []string, error)                 { return nil, nil, u.err }

@@ -64,7 +64,7 @@ var rules = []rule{
 		why: "whoever dispatches or works jobs carries the SDK of the store that he uses, and no other; a format or a store is an argument",
 	},
 	{
-		packages: []string{"driver/...", "sqldb", "sqldb/schema", "sqlqueue", "memqueue", "nullqueue", "syncqueue", "backgroundqueue", "failed", "cache", "limit"}, never: sdks(),
+		packages: []string{"driver/...", "sqldb", "sqldb/schema", "sqlqueue", "memqueue", "nullqueue", "syncqueue", "backgroundqueue", "failed", "cache", "limit", "schedule"}, never: sdks(),
 		why: "these work on any database/sql pool, or on none: the SDK is the opener's",
 	},
 	{

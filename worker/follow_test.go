@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,10 +132,10 @@ func TestFollowerOfALostJob(t *testing.T) {
 		r := newRig(t)
 		f := onFaulty(t, r)
 		f.extend = func(context.Context) error { return errServer }
-		var followed, runs int
-		r.conn.Followers().Add(func(context.Context, *spool.Job, error) error { followed++; return nil })
+		var followed, runs atomic.Int64
+		r.conn.Followers().Add(func(context.Context, *spool.Job, error) error { followed.Add(1); return nil })
 		r.handle(func(context.Context, *spool.Job) error {
-			if runs++; runs == 1 {
+			if runs.Add(1) == 1 {
 				time.Sleep(time.Minute) // deaf to its context
 			}
 			return nil
@@ -142,8 +143,8 @@ func TestFollowerOfALostJob(t *testing.T) {
 		r.push(t)
 		r.opts.CancelGrace = time.Hour
 		r.work(t, 10*time.Minute)
-		if runs != 2 || followed != 1 {
-			t.Errorf("%d runs, followed %d times", runs, followed)
+		if runs.Load() != 2 || followed.Load() != 1 {
+			t.Errorf("%d runs, followed %d times", runs.Load(), followed.Load())
 		}
 	})
 }

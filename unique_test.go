@@ -492,3 +492,23 @@ func TestUniqueDeferred(t *testing.T) {
 		t.Errorf("%v, the lock is %q's", err, owner(t, store, reindexLock))
 	}
 }
+
+// What isn't a claim is none: the job runs.
+func TestClaimsThatDoNotDecode(t *testing.T) {
+	for _, v := range []string{`null`, `"x"`, `[]`, `{}`, `7`, `{"key":7}`, `{"key":""}`, `{"owner":["a"]}`} {
+		body := `{"uuid":"u","displayName":"Reindex","job":"Reindex","data":{"Shop":"shoes"},"spoolUnique":` + v + `,"spoolDebounced":` + v + `}`
+		c, _ := locked(t, nil)
+		conn, err := c.Manager().Connection(t.Context(), "")
+		if err == nil {
+			_, err = conn.PushRaw(t.Context(), "", []byte(body), 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		mux, ran := spool.NewMux(), 0
+		spool.Handle(mux, func(context.Context, Reindex) error { ran++; return nil })
+		if res := drain(t, c, mux); ran != 1 || res.Processed != 1 {
+			t.Errorf("%s: ran %d times, %+v", v, ran, res)
+		}
+	}
+}

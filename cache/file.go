@@ -32,7 +32,7 @@ type form interface {
 	file(key string) string
 	// parse reads what was written at the time modified.
 	parse(b []byte, modified time.Time) content
-	// render returns what a file holds; expires is [neverExpires] or the second
+	// render returns what a file holds; expires is neverExpires or the second
 	// from which on the value is absent.
 	render(value any, expires int64) ([]byte, error)
 }

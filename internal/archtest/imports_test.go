@@ -106,7 +106,7 @@ var rules = []rule{
 	},
 	{
 		packages: []string{"..."}, never: tools,
-		except: []string{"driver/drivertest", "cache/cachetest", "internal/testserver", "internal/cmd/testrun"},
+		except: []string{"driver/drivertest", "cache/cachetest", "batch/batchtest", "internal/doctest", "internal/testserver", "internal/cmd/testrun"},
 		why:    "what tests need has no place in a user's program",
 	},
 	{

@@ -85,7 +85,7 @@ var literals = []struct {
 	why     string
 }{
 	{
-		regexp.MustCompile(`^queues:|:(notify|reserved|delayed)$`), []string{"redisqueue/layout.go"},
+		regexp.MustCompile(`^queues:|:(notify|reserved|delayed)$`), []string{"redisqueue/layout.go", "connect/prefix.go"}, // which looks for other prefixes
 		"Redis keys are spelled in the driver's layout",
 	},
 	{
@@ -93,7 +93,7 @@ var literals = []struct {
 		"the cache keys of restart, pause and maintenance are spelled in signals.go",
 	},
 	{
-		regexp.MustCompile(`\b(failed_jobs|job_batches|cache_locks)\b`), []string{"sqldb/schema", "config", "cache/sql.go", "failed/sql.go"},
+		regexp.MustCompile(`\b(failed_jobs|job_batches|cache_locks)\b`), []string{"sqldb/schema", "config", "cache/sql.go", "failed/sql.go", "batch"},
 		"Laravel's table names are spelled in the schema, and where they are the default of a setting",
 	},
 }

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -240,8 +241,10 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 			ids, err = d.send(ctx, s)
 		}
 		sent := n // of part, those skipped between them included
-		if err != nil {
+		if err != nil && !errors.Is(err, driver.ErrStored) {
 			client.unlock(ctx, jobs[len(ids):])
+		}
+		if err != nil && len(ids) < len(at) {
 			sent = at[len(ids)]
 		}
 		for i := range sent {

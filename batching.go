@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -317,7 +318,21 @@ func (b *batching) fire(ctx context.Context, id string, events []BatchEvent, pro
 	if len(events) == 0 || len(r.Options.Callbacks)+len(r.Options.PHP) == 0 {
 		return errors.Join(errs...)
 	}
-	claimed, err := store.Claim(ctx, id, events)
+	able := events[:0:0]
+	for _, e := range events {
+		// What this process can't hand to PHP is left to one that can.
+		if slices.Contains(r.Options.PHP, e) {
+			if _, err := b.phpJob(r, e, failure); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+		}
+		able = append(able, e)
+	}
+	if len(able) == 0 {
+		return errors.Join(errs...)
+	}
+	claimed, err := store.Claim(ctx, id, able)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
@@ -361,17 +376,22 @@ func (b *batching) call(ctx context.Context, r BatchRecord, claimed ClaimedCallb
 		}
 		return client.pushAgain(ctx, c, claimed.N, c.Event == BatchProgress) // which is pushed more than once
 	}
-	if b.o.PHP == nil {
-		return errors.New("the batch is PHP's, and nothing here can hand its closures to PHP")
-	}
-	if failure == "" && claimed.Event == BatchCatch {
-		failure = "a job of the batch has failed; the worker that knew why has died"
-	}
-	job, err := b.o.PHP(r, claimed.Event, failure)
+	job, err := b.phpJob(r, claimed.Event, failure)
 	if err != nil {
 		return err
 	}
 	return client.pushAs(ctx, job, r.Options.Connection, r.Options.Queue, claimed.UUID)
+}
+
+// phpJob returns the job that hands an event to PHP.
+func (b *batching) phpJob(r BatchRecord, e BatchEvent, failure string) (any, error) {
+	if b.o.PHP == nil {
+		return nil, errors.New("the batch is PHP's, and nothing here can hand its closures to PHP")
+	}
+	if failure == "" && e == BatchCatch {
+		failure = "a job of the batch has failed; the worker that knew why has died"
+	}
+	return b.o.PHP(r, e, failure)
 }
 
 // begin starts the sweeper with the first worker of the process.

@@ -2,7 +2,6 @@ package spool
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -241,10 +240,8 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 			ids, err = d.send(ctx, s)
 		}
 		sent := n // of part, those skipped between them included
-		if err != nil && !errors.Is(err, driver.ErrStored) {
+		if err != nil {
 			client.unlock(ctx, jobs[len(ids):])
-		}
-		if err != nil && len(ids) < len(at) {
 			sent = at[len(ids)]
 		}
 		for i := range sent {

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/spoolq/spool/driver"
 )
 
 // held is a dispatch that waits in memory: for a commit, or for the end of a
@@ -36,9 +34,7 @@ func (h *held) letGo(ctx context.Context, missing *HeldError) {
 		accepted += more
 	}
 	if err != nil {
-		if !errors.Is(err, driver.ErrStored) {
-			h.client.unlock(ctx, h.jobs[accepted:])
-		}
+		h.client.unlock(ctx, h.jobs[accepted:])
 		missing.add(h, accepted, err)
 	}
 }

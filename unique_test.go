@@ -512,26 +512,3 @@ func TestClaimsThatDoNotDecode(t *testing.T) {
 		}
 	}
 }
-
-// unsure is a backend whose jobs are stored, though it says so with an error.
-type unsure struct{ *memqueue.Conn }
-
-func (u unsure) Push(ctx context.Context, queue string, ms []driver.Message) ([]string, error) {
-	ids, err := u.Conn.Push(ctx, queue, ms)
-	return ids, errors.Join(err, driver.ErrStored)
-}
-
-// Jobs that are stored keep their locks, whatever else went wrong.
-func TestUniqueStoredAllTheSame(t *testing.T) {
-	store := cache.NewMemory()
-	m := spool.NewManager(&spool.ManagerOptions{Locks: store})
-	m.Add(spool.ConnectionConfig{Name: "mem", Open: func(context.Context) (driver.Conn, error) { return unsure{memqueue.New(nil)}, nil }})
-	c := spool.NewClient(m, nil)
-	if _, err := spool.Dispatch(t.Context(), c, Reindex{"shoes"}); owner(t, store, reindexLock) == "" {
-		t.Errorf("%v, and the lock is free", err)
-	}
-	refs, err := spool.DispatchAll(t.Context(), c, []Reindex{{"a"}, {"a"}, {"b"}})
-	if !errors.Is(err, driver.ErrStored) || len(refs) != 3 || !refs[1].Skipped || owner(t, store, "laravel_unique_job:Reindex:b") != refs[2].UUID {
-		t.Errorf("%+v, %v", refs, err)
-	}
-}

@@ -67,10 +67,7 @@ func (s *SQL) look(ctx context.Context) (beside bool, maxIDs int, err error) {
 	}
 	s.beside = true
 	for _, table := range []string{s.ends, s.callbacks} {
-		rows, err := s.db.SQL().QueryContext(ctx, s.text("SELECT batch_id FROM {t} WHERE 1 = 0", table))
-		if err == nil {
-			err = rows.Close()
-		}
+		_, err := s.column(ctx, s.text("SELECT batch_id FROM {t} WHERE 1 = 0", table))
 		switch {
 		case err == nil:
 		case s.db.Fault(err) == sqldb.NoTable:

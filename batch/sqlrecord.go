@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,8 +50,9 @@ func (s *SQL) recordOne(ctx context.Context, q sqldb.Querier, r *row, ends []spo
 	if t.BatchCounts, err = s.counts(ctx, q, r, beside, maxIDs); err != nil {
 		return c, false, err
 	}
+	stored := map[string]mark{} // what the table of ends says by now
 	if beside {
-		if err := s.readMarks(ctx, q, r.ID, ends, t.marks); err != nil {
+		if stored, err = s.insertMarks(ctx, q, r.ID, ends, t.marks); err != nil {
 			return c, false, err
 		}
 	}
@@ -74,7 +76,7 @@ func (s *SQL) recordOne(ctx context.Context, q sqldb.Querier, r *row, ends []spo
 	c.After = t.BatchCounts
 	now := time.Now().Unix()
 	if beside {
-		if err := s.writeMarks(ctx, q, r.ID, t); err != nil {
+		if err := s.updateMarks(ctx, q, r.ID, t, stored); err != nil {
 			return c, false, err
 		}
 		if events := c.Events(); len(events) > 0 {
@@ -115,17 +117,96 @@ func padded(n int) int {
 	}
 }
 
-// readMarks reads how members have ended before.
-func (s *SQL) readMarks(ctx context.Context, q sqldb.Querier, id string, ends []spool.BatchEnd, marks map[string]mark) error {
-	uuids := make([]string, 0, padded(len(ends)))
+// insertMarks stores the ends of members that had none, and returns what is
+// stored now. How the others had ended before is put into marks.
+func (s *SQL) insertMarks(ctx context.Context, q sqldb.Querier, id string, ends []spool.BatchEnd, marks map[string]mark) (stored map[string]mark, err error) {
+	d := s.db.Dialect()
+	stored = make(map[string]mark, len(ends))
+	uuids := make([]string, 0, len(ends))
 	for _, e := range ends {
-		uuids = append(uuids, e.UUID)
+		if stored[e.UUID] == unended {
+			uuids = append(uuids, e.UUID)
+			if stored[e.UUID] = done; e.Failed {
+				stored[e.UUID] = failed
+			}
+		}
 	}
-	for len(uuids) < cap(uuids) {
-		uuids = append(uuids, uuids[0])
+	if !d.Returning { // the batch is locked: nothing changes between the two
+		if err := s.readMarks(ctx, q, id, uuids, marks); err != nil {
+			return nil, err
+		}
+		uuids = slices.DeleteFunc(uuids, func(uuid string) bool { return marks[uuid] != unended })
+		if len(uuids) > 0 {
+			_, err = q.ExecContext(ctx, s.insertEnds(len(uuids)), endArgs(id, uuids, stored)...)
+		}
+	} else {
+		var known []string
+		if known, err = s.insertFresh(ctx, q, id, uuids, stored); err == nil && len(known) > 0 {
+			err = s.readMarks(ctx, q, id, known, marks)
+		}
 	}
-	where, args := in("job_uuid", uuids)
-	rows, err := q.QueryContext(ctx, s.text("SELECT job_uuid, failed FROM {t} WHERE batch_id = ? AND "+where, s.ends), append([]any{id}, args...)...)
+	for uuid, m := range marks {
+		stored[uuid] = m
+	}
+	return stored, err
+}
+
+// insertEnds inserts rows for n members, some of them more than once, and passes
+// over those there are.
+func (s *SQL) insertEnds(n int) string {
+	d := s.db.Dialect()
+	update := " ON CONFLICT (batch_id, job_uuid) DO NOTHING"
+	if d.Name == sqldb.MySQL {
+		update = " ON DUPLICATE KEY UPDATE batch_id = VALUES(batch_id)"
+	}
+	return d.Insert(s.ends, endColumns, padded(n)) + update
+}
+
+// endArgs are the arguments of insertEnds.
+func endArgs(id string, uuids []string, stored map[string]mark) []any {
+	n := padded(len(uuids))
+	args := make([]any, 0, n*len(endColumns))
+	for i := range n {
+		uuid, hasFailed := uuids[min(i, len(uuids)-1)], 0
+		if stored[uuid] == failed {
+			hasFailed = 1
+		}
+		args = append(args, id, uuid, hasFailed)
+	}
+	return args
+}
+
+// insertFresh inserts ends and returns the members that had one.
+func (s *SQL) insertFresh(ctx context.Context, q sqldb.Querier, id string, uuids []string, stored map[string]mark) (known []string, err error) {
+	rows, err := q.QueryContext(ctx, s.insertEnds(len(uuids))+" RETURNING job_uuid", endArgs(id, uuids, stored)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	fresh := make(map[string]bool, len(uuids))
+	for rows.Next() {
+		var uuid string
+		if err := rows.Scan(&uuid); err != nil {
+			return nil, err
+		}
+		fresh[uuid] = true
+	}
+	for _, uuid := range uuids {
+		if !fresh[uuid] {
+			known = append(known, uuid)
+		}
+	}
+	return known, rows.Err()
+}
+
+// readMarks reads how members have ended before.
+func (s *SQL) readMarks(ctx context.Context, q sqldb.Querier, id string, uuids []string, marks map[string]mark) error {
+	args := make([]any, 1, 1+padded(len(uuids)))
+	args[0] = id
+	for i := range padded(len(uuids)) {
+		args = append(args, uuids[min(i, len(uuids)-1)])
+	}
+	rows, err := q.QueryContext(ctx, s.text("SELECT job_uuid, failed FROM {t} WHERE batch_id = ? AND job_uuid IN ("+sqldb.Marks(len(args)-1)+")", s.ends), args...)
 	if err != nil {
 		return err
 	}
@@ -144,38 +225,21 @@ func (s *SQL) readMarks(ctx context.Context, q sqldb.Querier, id string, ends []
 	return rows.Err()
 }
 
-// writeMarks stores how members have ended.
-func (s *SQL) writeMarks(ctx context.Context, q sqldb.Querier, id string, t *tally) error {
-	d := s.db.Dialect()
-	seen := make(map[string]bool, len(t.changed))
-	args := make([]any, 0, len(endColumns)*len(t.changed))
+// updateMarks stores that members that had failed are done.
+func (s *SQL) updateMarks(ctx context.Context, q sqldb.Querier, id string, t *tally, stored map[string]mark) error {
+	var mended []string
 	for _, uuid := range t.changed {
-		if seen[uuid] {
-			continue
+		if t.marks[uuid] == done && stored[uuid] == failed {
+			stored[uuid] = done
+			mended = append(mended, uuid)
 		}
-		seen[uuid] = true
-		hasFailed := 0
-		if t.marks[uuid] == failed {
-			hasFailed = 1
-		}
-		args = append(args, id, uuid, hasFailed)
 	}
-	update := " ON CONFLICT (batch_id, job_uuid) DO UPDATE SET failed = excluded.failed"
-	if d.Name == sqldb.MySQL {
-		update = " ON DUPLICATE KEY UPDATE failed = VALUES(failed)"
+	if len(mended) == 0 {
+		return nil
 	}
-	for n := len(args) / len(endColumns); n > 0; n = len(args) / len(endColumns) {
-		size := padded(n)
-		if size > n {
-			size /= 4 // in a few statements rather than in one of a new length
-		}
-		_, err := q.ExecContext(ctx, d.Insert(s.ends, endColumns, size)+update, args[:size*len(endColumns)]...)
-		if err != nil {
-			return err
-		}
-		args = args[size*len(endColumns):]
-	}
-	return nil
+	where, args := in("job_uuid", mended)
+	_, err := q.ExecContext(ctx, s.text("UPDATE {t} SET failed = 0 WHERE batch_id = ? AND "+where, s.ends), append([]any{id}, args...)...)
+	return err
 }
 
 var callbackColumns = []string{"batch_id", "uuid", "event", "due_at", "claims"}

@@ -43,7 +43,7 @@ func (s *Set) openBatches(ctx context.Context) (spool.BatchStore, error) {
 		return redisbatch.New(client, &redisbatch.Options{Prefix: s.Config.Redis[name].Prefix}), nil
 	}
 	// A worker of an application without batches must not make a file.
-	if d := s.Config.Databases[s.databaseName(b.Database)]; d != nil && d.Driver == "sqlite" {
+	if d := s.Config.Databases[s.databaseName(b.Database)]; d != nil && d.Driver == "sqlite" && d.Database != ":memory:" {
 		if _, err := os.Stat(d.Database); errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w: %s is not there yet; create it with %s", spool.ErrNoBatches, d.Database, migrateHint)
 		}

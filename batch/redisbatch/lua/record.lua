@@ -15,37 +15,49 @@ local function flag(v)
   return 0
 end
 local answer = {total, pending, failed, failing, flag(cancelled), flag(finished)}
-local changed = false
+local uuids, had = {}, {}
+for i = 2, #ARGV, 2 do
+  uuids[#uuids + 1] = ARGV[i]
+end
+for i, was in ipairs(redis.call('HMGET', KEYS[2], unpack(uuids))) do
+  had[uuids[i]] = was
+end
+local ended = {}
 for i = 2, #ARGV, 2 do
   local uuid, bad = ARGV[i], ARGV[i + 1] == '1'
-  local was = redis.call('HGET', KEYS[2], uuid)
+  local was = had[uuid]
   if bad and not was then
-    changed = true
     failed = failed + 1
     failing = failing + 1
-    redis.call('HSET', KEYS[2], uuid, '1')
     redis.call('ZADD', KEYS[3], failed, uuid)
+    had[uuid] = '1'
     if batch[6] ~= '1' then
       cancelled, finished = cancelled or ARGV[1], finished or ARGV[1]
     end
   elseif not bad and was ~= '0' then
-    changed = true
     if was then
       failing = failing - 1
       redis.call('ZREM', KEYS[3], uuid)
     end
-    redis.call('HSET', KEYS[2], uuid, '0')
+    had[uuid] = '0'
     if pending > 0 then
       pending = pending - 1
     end
     if pending == 0 then
       finished = ARGV[1]
     end
+  else
+    uuid = nil
+  end
+  if uuid then
+    ended[#ended + 1] = uuid
+    ended[#ended + 1] = had[uuid]
   end
 end
-if not changed then
+if #ended == 0 then
   return {}
 end
+redis.call('HSET', KEYS[2], unpack(ended))
 redis.call('HSET', KEYS[1], 'pending', pending, 'failed', failed)
 if cancelled then
   redis.call('HSET', KEYS[1], 'cancelled', cancelled)

@@ -65,7 +65,8 @@ type unique struct {
 // the lock is given back when the push fails, when the job is done and when it
 // has failed for good, and never if another has it by then. It is the lock that
 // Laravel's job of that class takes. What crashes between lock and push leaves
-// it to its time (see [UniqueFor]). A failed job that is retried has none.
+// it to its time (see [UniqueFor]). A failed job that is retried has none, and
+// neither have the members of a batch.
 func Unique(id string) DispatchOption {
 	return dispatchOption(func(d *dispatch) { d.unique.on, d.unique.id = true, id })
 }
@@ -127,6 +128,9 @@ func uniqueOf[T any]() func(job *Job) (string, error) {
 // nil if it isn't; ok is false if another job has the lock.
 func (c *Client) lock(ctx context.Context, conn *Connection, w wanted, i int, uuid string) (_ *Claim, ok bool, err error) {
 	u := w.o.unique
+	if w.o.extra[batchKey] != nil {
+		return nil, true, nil // its batch waits for each of its members
+	}
 	if !u.on {
 		job, is := w.data[i].(UniqueJob)
 		if !is {

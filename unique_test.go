@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/batch"
 	"github.com/spoolq/spool/cache"
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/laravel"
@@ -510,5 +511,22 @@ func TestClaimsThatDoNotDecode(t *testing.T) {
 		if res := drain(t, c, mux); ran != 1 || res.Processed != 1 {
 			t.Errorf("%s: ran %d times, %+v", v, ran, res)
 		}
+	}
+}
+
+// Members of a batch have no locks: it waits for each of them.
+func TestUniqueInABatch(t *testing.T) {
+	c, store := locked(t, nil)
+	batches := batch.NewMemory()
+	c.Manager().UseBatches(spool.BatchingOptions{Open: func(context.Context) (spool.BatchStore, error) { return batches, nil }})
+	b, err := c.Batch(Reindex{"shoes"}, Reindex{"shoes"}, spool.With(Reindex{"shoes"}, spool.Unique("shoes"))).Dispatch(t.Context())
+	if err != nil || owner(t, store, reindexLock) != "" {
+		t.Fatalf("%v, the lock is %q's", err, owner(t, store, reindexLock))
+	}
+	mux, ran := spool.NewMux(), 0
+	spool.Handle(mux, func(context.Context, Reindex) error { ran++; return nil })
+	drain(t, c, mux)
+	if b, err = b.Fresh(t.Context()); err != nil || ran != 3 || !b.Finished() {
+		t.Errorf("%d members ran, %+v, %v", ran, b, err)
 	}
 }

@@ -250,6 +250,7 @@ func (a *application) goWorker(mux *spool.Mux, opts ...func(*worker.Options)) *w
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	o.Memory = 0 // the process is that of all tests
 	for _, opt := range opts {
 		opt(o)
 	}

@@ -31,8 +31,9 @@ type Chain struct {
 
 // Chain returns a chain of jobs to be dispatched, which may have options of
 // their own ([With]). Those that are about a transaction mean something to the
-// first link only; a link can't be debounced. What [Client.Batch] returns may be
-// a link, too: it is done when the batch has succeeded, or has ended where it
+// first link only, and so does [Debounce], which others refuse: a later chain
+// takes the place of the whole one before. What [Client.Batch] returns may be a
+// link, too: it is done when the batch has succeeded, or has ended where it
 // allows failures, and not if it was cancelled.
 func (c *Client) Chain(jobs ...any) *Chain { return &Chain{d: c, links: slices.Clone(jobs)} }
 

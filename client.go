@@ -82,12 +82,16 @@ type sending struct {
 }
 
 // Dispatch stores a job and returns once the backend has accepted it. The
-// job's type says its name (see [Named]) and may carry options ([Configured]).
-// Concurrent dispatches to one queue go out together.
+// job's type says its name (see [Named]) and may carry options ([Configured]);
+// it may be an [Optioned], over whose options opts win. Concurrent dispatches to
+// one queue go out together.
 func Dispatch(ctx context.Context, d Dispatcher, job any, opts ...DispatchOption) (Ref, error) {
-	name, err := nameOf(job)
+	name, err := JobName(job)
 	if err != nil {
 		return Ref{}, err
+	}
+	if o, ok := job.(Optioned); ok {
+		job, opts = o.job, slices.Concat(o.opts, opts)
 	}
 	return Push(ctx, d, name, job, opts...)
 }

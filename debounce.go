@@ -19,7 +19,8 @@ type debounce struct {
 
 // Debounce dispatches a job to run after a quiet time: one of the same name and
 // id that was dispatched before, and has not begun, is dropped in favour of this
-// one (Laravel 13's DebounceFor). A delay of the dispatch wins over wait.
+// one (Laravel 13's DebounceFor). A delay of the dispatch wins over wait. A chain
+// that begins with the job is dropped with it, unless it is part of a batch.
 //
 // Each job has a mark that says when it was dispatched, and the cache the mark
 // of the last one; a worker drops a job whose mark is older and raises
@@ -143,6 +144,9 @@ func (m *Manager) supersede(ctx context.Context, e JobProcessing) {
 	case errors.Is(err, context.Canceled):
 		return
 	case err == nil && ok && last != c.Owner && !older(last, c.Owner):
+		// Its chain ends here, for that one brings its own; but not the chain of a
+		// batch, which waits for each of its links.
+		e.Job.stale = e.Job.Payload.BatchID == ""
 		e.Job.Delete()
 		Emit(ctx, m.events, JobDebounced{Job: e.Job, Key: c.Key})
 	default:

@@ -2,11 +2,14 @@ package spool_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/spoolq/spool"
 )
@@ -94,6 +97,44 @@ func TestDebounceLosesNothing(t *testing.T) {
 		drain(t, c, mux)
 		if d := cmp.Diff([]int{1, 3, 4, 5}, ran); d != "" {
 			t.Errorf("(-want +got)\n%s", d)
+		}
+	})
+}
+
+// A chain whose first link is debounced is replaced as a whole, but not inside
+// of a batch, which waits for every link.
+func TestDebounceOfAChain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := locked(t, nil)
+		mux := spool.NewMux()
+		var ran []string
+		spool.Handle(mux, func(_ context.Context, r Refresh) error { ran = append(ran, fmt.Sprint("first ", r.N)); return nil })
+		mux.HandleFunc("second", func(_ context.Context, job *spool.Job) error {
+			ran = append(ran, "second "+string(job.Payload.Data))
+			return nil
+		})
+		for n := range 3 {
+			if _, err := c.Chain(Refresh{n}, spool.WithName("second", n)).Dispatch(t.Context(), spool.Debounce(time.Second, "a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		drain(t, c, mux)
+		if d := cmp.Diff([]string{"first 2", "second 2"}, ran); d != "" {
+			t.Errorf("(-want +got)\n%s", d)
+		}
+
+		ran = nil
+		for n := range 2 { // links of batches
+			first := spool.With(Refresh{n}, spool.Debounce(time.Second, "a"), spool.Extra("batchId", "no such batch"))
+			if _, err := c.Chain(first, spool.WithName("second", n)).Dispatch(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		drain(t, c, mux)
+		if d := cmp.Diff([]string{"first 1", "second 0", "second 1"}, ran, cmpopts.SortSlices(strings.Compare)); d != "" {
+			t.Errorf("in a batch (-want +got)\n%s", d)
 		}
 	})
 }

@@ -293,3 +293,28 @@ func TestDispatchAs(t *testing.T) {
 		}
 	}
 }
+
+// A job with options of its own is itself wherever one job is dispatched, and
+// refused where it would share the options of others.
+func TestDispatchOfAJobWithOptions(t *testing.T) {
+	mem := memqueue.New(nil)
+	c := spool.Connect(mem)
+	ref, err := spool.Dispatch(t.Context(), c, spool.With(receipt{1}, spool.OnQueue("low"), spool.Tries(7)), spool.OnQueue("high"))
+	if err != nil || ref.Queue != "high" {
+		t.Fatal(ref, err)
+	}
+	entries, _, err := mem.List(t.Context(), "high", driver.Pending, "", 10)
+	if err != nil || len(entries) != 1 {
+		t.Fatal(entries, err)
+	}
+	p, err := spool.Native.Decode(entries[0].Body)
+	if err != nil || p.Name != "receipt" || p.Policy.Tries == nil || *p.Policy.Tries != 7 {
+		t.Errorf("%s, %v", entries[0].Body, err)
+	}
+	if refs, err := spool.DispatchAll(t.Context(), c, []any{spool.With(receipt{1}), spool.With(receipt{2})}); err == nil {
+		t.Errorf("%v", refs)
+	}
+	if ref, err := spool.Dispatch(t.Context(), c, spool.With(spool.With(receipt{1}))); err == nil {
+		t.Error(ref)
+	}
+}

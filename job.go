@@ -31,7 +31,9 @@ type Job struct {
 	Signals Signals
 
 	batching *batching // of a job that has to do with a batch
-	stale    bool      // it is a callback that was pushed again, or has run
+	// stale says that it doesn't run: it is a callback that was pushed again, or
+	// has run, or another job has taken its place.
+	stale bool
 
 	mu      sync.Mutex
 	outcome Outcome

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 )
@@ -17,6 +18,8 @@ func nameOf(job any) (string, error) {
 	switch job.(type) {
 	case *Chain, *PendingBatch:
 		return "", fmt.Errorf("%T is no job: call its Dispatch", job)
+	case Optioned:
+		return "", errors.New("a job with options of its own (spool.With) can't be one of several with the same options, or in another With")
 	}
 	if n, ok := job.(Named); ok {
 		if name := n.JobName(); name != "" {

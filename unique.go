@@ -120,6 +120,9 @@ func uniqueOf[T any]() func(job *Job) (string, error) {
 		if err := job.Decode(&v); err != nil {
 			return "", err
 		}
+		if u, ok := any(v).(UniqueJob); ok { // T may be a pointer itself
+			return u.UniqueID(), nil
+		}
 		return any(&v).(UniqueJob).UniqueID(), nil
 	}
 }

@@ -494,6 +494,27 @@ func TestUniqueDeferred(t *testing.T) {
 	}
 }
 
+// A handler may take its jobs by pointer.
+func TestUniqueJobOfPHPByPointer(t *testing.T) {
+	f, err := laravel.New(&laravel.Options{Version: 11})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, store := locked(t, f)
+	if ok, err := store.Acquire(t.Context(), reindexLock, "php", 0); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if _, err := spool.Dispatch(t.Context(), c, laravel.NewCommand("Reindex", laravel.Public("Shop", "shoes"))); err != nil {
+		t.Fatal(err)
+	}
+	mux, shop := spool.NewMux(), ""
+	spool.Handle(mux, func(_ context.Context, r *Reindex) error { shop = r.Shop; return nil })
+	res := drain(t, c, mux)
+	if o := owner(t, store, reindexLock); o != "" || shop != "shoes" || res.Processed != 1 || res.Failed != 0 {
+		t.Errorf("%+v of %q, and the lock is %q's", res, shop, o)
+	}
+}
+
 // What isn't a claim is none: the job runs.
 func TestClaimsThatDoNotDecode(t *testing.T) {
 	for _, v := range []string{`null`, `"x"`, `[]`, `{}`, `7`, `{"key":7}`, `{"key":""}`, `{"owner":["a"]}`} {

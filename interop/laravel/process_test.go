@@ -90,14 +90,6 @@ func startProcess(t *testing.T, cmd *exec.Cmd) *process {
 	return p
 }
 
-// signal sends a signal to the process.
-func (p *process) signal(s os.Signal) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
 // kill kills the process (SIGKILL) and waits for its end.
 func (p *process) kill() {
 	p.t.Helper()

@@ -82,8 +82,9 @@ return 0
 //
 // KEYS[1] the limit
 const uncount = `
-if (tonumber(redis.call('HGET', KEYS[1], 'count') or '') or 0) > 0 then
-  redis.call('HINCRBY', KEYS[1], 'count', -1)
+local used = tonumber(redis.call('HGET', KEYS[1], 'count') or '') or 0
+if used > 0 then
+  redis.call('HSET', KEYS[1], 'count', used - 1)
 end
 return 0
 `

@@ -76,7 +76,8 @@ func (m *Manager) UseBatches(o BatchingOptions) {
 	if taken {
 		panic("spool: two stores for batches")
 	}
-	m.followers.Add(b.follow)
+	follow := Follower(b.follow)
+	m.followers.batch.Store(&follow)
 	Listen(m.events, b.processing)
 	Listen(m.events, func(ctx context.Context, _ WorkerStarting) { b.begin(ctx) })
 	Listen(m.events, func(context.Context, WorkerStopping) { b.end() })

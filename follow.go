@@ -31,6 +31,9 @@ type Followers struct {
 	mu   sync.Mutex
 	list atomic.Pointer[[]Follower]
 
+	// batch follows members and callbacks of batches only, before the list: jobs
+	// that have nothing to do with one mustn't pay for it.
+	batch atomic.Pointer[Follower]
 	// chain follows links of chains only, before the others: a batch has yet to
 	// count them.
 	chain Follower
@@ -44,12 +47,12 @@ type Followers struct {
 func (f *Followers) Add(fn Follower) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := append(slices.Clone(f.All()), fn)
+	list := append(slices.Clone(f.all()), fn)
 	f.list.Store(&list)
 }
 
-// All returns the followers in their order; don't change the slice.
-func (f *Followers) All() []Follower {
+// all returns the followers of all jobs in their order; don't change the slice.
+func (f *Followers) all() []Follower {
 	if f == nil {
 		return nil
 	}
@@ -62,9 +65,12 @@ func (f *Followers) All() []Follower {
 // For returns those that follow the end of this job, in their order; don't
 // change the slice.
 func (f *Followers) For(job *Job) []Follower {
-	list := f.All()
+	list := f.all()
 	if f == nil {
 		return list
+	}
+	if batch := f.batch.Load(); batch != nil && job.Payload != nil && job.Payload.BatchID != "" {
+		list = append([]Follower{*batch}, list...)
 	}
 	if f.chain != nil && job.linked() {
 		list = append([]Follower{f.chain}, list...)

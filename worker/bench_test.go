@@ -7,8 +7,10 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/spoolq/spool"
+	"github.com/spoolq/spool/cache"
 	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/memqueue"
 	"github.com/spoolq/spool/worker"
@@ -16,9 +18,13 @@ import (
 
 // stocked returns an open connection on a queue in memory with n jobs.
 func stocked(tb testing.TB, n int) *spool.Connection {
+	return stockedBy(tb, spool.NewManager(nil), n)
+}
+
+// stockedBy is stocked for a manager of one's own.
+func stockedBy(tb testing.TB, m *spool.Manager, n int) *spool.Connection {
 	tb.Helper()
 	mem := memqueue.New(nil)
-	m := spool.NewManager(nil)
 	m.Add(spool.ConnectionConfig{Name: "mem", Open: func(context.Context) (driver.Conn, error) { return mem, nil }})
 	conn, err := m.Connection(tb.Context(), "mem")
 	if err != nil {
@@ -97,5 +103,33 @@ func TestAllocationsOfAJob(t *testing.T) {
 			t.Errorf("typed %v, concurrency %d: %d jobs ran with %.1f allocations each, want %d with at most %.0f",
 				c.typed, c.concurrency, ran.Load(), got, jobs, c.most)
 		}
+	}
+}
+
+// TestAllocationsOfAJobAmongOthers is the same where jobs may be unique,
+// debounced, in chains and in batches: those that are not pay nothing for it.
+func TestAllocationsOfAJobAmongOthers(t *testing.T) {
+	const jobs = 20_000
+	cost := func(m *spool.Manager) float64 {
+		var ran atomic.Int64
+		mux, conn := noOp(true, &ran), stockedBy(t, m, jobs)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		work(t, conn, mux, 1)
+		runtime.ReadMemStats(&after)
+		if ran.Load() != jobs {
+			t.Errorf("%d jobs ran", ran.Load())
+		}
+		return float64(after.Mallocs-before.Mallocs) / jobs
+	}
+	store := cache.NewMemory()
+	all := spool.NewManager(&spool.ManagerOptions{Locks: store, Signals: store})
+	all.UseBatches(spool.BatchingOptions{Sweep: time.Hour, Open: func(context.Context) (spool.BatchStore, error) {
+		return nil, spool.ErrNoBatches
+	}})
+	plain, among := cost(spool.NewManager(nil)), cost(all)
+	t.Logf("%.1f allocations a job, %.1f among others", plain, among)
+	if among > plain+1 {
+		t.Errorf("a job costs %.1f allocations, and %.1f where others may be in batches", plain, among)
 	}
 }

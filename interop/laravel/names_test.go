@@ -185,21 +185,31 @@ func putsBack(t *testing.T, a *application) {
 	if d := cmp.Diff(phps, ran); d != "" {
 		t.Errorf("PHP's jobs (-pushed +run)\n%.2000s", d)
 	}
-	await(t, "the last job is deleted", func() bool { return a.left() == 0 })
+	left := a.lefts()
+	await(t, "the last job is deleted", func() bool { return left() == 0 })
 }
 
 // left is how many jobs are on the default queue.
 func (a *application) left() int64 {
 	a.t.Helper()
+	return a.lefts()()
+}
+
+// lefts returns a left for those who ask often: over one connection.
+func (a *application) lefts() func() int64 {
+	a.t.Helper()
 	conn, err := a.spool(nil).Manager.Connection(a.t.Context(), "")
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	size, err := conn.Size(a.t.Context(), "")
-	if err != nil {
-		a.t.Fatal(err)
+	return func() int64 {
+		a.t.Helper()
+		size, err := conn.Size(a.t.Context(), "")
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		return size.Total()
 	}
-	return size.Total()
 }
 
 // count is how many orders came so far.

@@ -165,7 +165,8 @@ func flows(t *testing.T, a *application) {
 	})
 	php := a.start("queue:work", "--sleep=0.1", "--tries=1")
 	run := a.startGo(mux, ownNames(mux), func(o *worker.Options) { o.Sleep = 100 * time.Millisecond })
-	await(t, "all jobs are done", func() bool { return php.ended() || run.ended() || a.left() == 0 })
+	left := a.lefts()
+	await(t, "all jobs are done", func() bool { return php.ended() || run.ended() || left() == 0 })
 	run.stop()
 	run.result()
 	for _, uuid := range gos {

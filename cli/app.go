@@ -23,6 +23,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ type App struct {
 	// asked for names that the Mux doesn't have.
 	Mux *spool.Mux
 	// Setup is called once the connections are configured and before a command
-	// uses them; listeners are added here.
+	// uses them; listeners, and entries of s.Schedule, are added here.
 	Setup func(ctx context.Context, s *connect.Set) error
 	// Drivers are drivers of the application's own, by name: there is a
 	// connection of each name, and spool.yaml may configure others with it.
@@ -72,7 +73,14 @@ type IO struct {
 // Main runs the command line of the process with the handlers of mux (nil:
 // none of its own) and exits.
 func Main(mux *spool.Mux) {
-	app := &App{Name: strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"), Mux: mux}
+	(&App{Mux: mux}).Main()
+}
+
+// Main runs the command line of the process and exits. Without a Name the program
+// is called what its file is.
+func (a *App) Main() {
+	app := *a
+	app.Name = cmp.Or(app.Name, strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe"))
 	os.Exit(app.Run(context.Background(), os.Args[1:], IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Environ()}))
 }
 

@@ -51,6 +51,7 @@ func rootCommand(e *env) *cobra.Command {
 		&cobra.Group{ID: groupQueue, Title: "Queues and jobs:"},
 		&cobra.Group{ID: groupFailed, Title: "Failed jobs:"},
 		&cobra.Group{ID: groupBatches, Title: "Batches:"},
+		&cobra.Group{ID: groupSchedule, Title: "Jobs at set times:"},
 		&cobra.Group{ID: groupSetup, Title: "Setting up:"},
 	)
 	listed := commands(e)
@@ -71,11 +72,12 @@ func rootCommand(e *env) *cobra.Command {
 
 // The groups of the help text.
 const (
-	groupWork    = "work"
-	groupQueue   = "queue"
-	groupFailed  = "failed"
-	groupBatches = "batches"
-	groupSetup   = "setup"
+	groupWork     = "work"
+	groupQueue    = "queue"
+	groupFailed   = "failed"
+	groupBatches  = "batches"
+	groupSchedule = "schedule"
+	groupSetup    = "setup"
 )
 
 // command gives a command its group and its short name.
@@ -118,6 +120,11 @@ func commands(e *env) []*cobra.Command {
 		command(groupBatches, "retry-batch", retryBatchCommand(e)),
 		command(groupBatches, "cancel-batch", cancelBatchCommand(e)),
 		command(groupBatches, "prune-batches", pruneBatchesCommand(e)),
+		command(groupSchedule, "", scheduleListCommand(e)),
+		command(groupSchedule, "", scheduleRunCommand(e)),
+		command(groupSchedule, "", scheduleWorkCommand(e)),
+		command(groupSchedule, "", schedulePauseCommand(e)),
+		command(groupSchedule, "", scheduleResumeCommand(e)),
 		command(groupSetup, "", demoCommand(e)),
 		command(groupSetup, "", initCommand(e)),
 		command(groupSetup, "", migrateCommand(e)),

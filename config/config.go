@@ -15,7 +15,10 @@
 // environment but the one it is given.
 package config
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Config is the settings in force. It is plain data, safe to read from any
 // number of goroutines; nobody changes it after [Load].
@@ -67,6 +70,8 @@ type Config struct {
 	Worker Worker `key:"worker"`
 	// Jobs are the handlers of the stand-alone binary, first match wins.
 	Jobs []Job `key:"jobs"`
+	// Schedule are jobs that are dispatched at set times.
+	Schedule []Scheduled `key:"schedule"`
 
 	// Warnings are what Load found odd but could live with. [Check] repeats
 	// them.
@@ -307,4 +312,42 @@ type Job struct {
 	Backoff []time.Duration `key:"backoff"`
 	// FailOnTimeout fails a job at its first timeout.
 	FailOnTimeout bool `key:"fail_on_timeout"`
+}
+
+// Scheduled is a job that is dispatched at set times. Exactly one of Cron, Every
+// and At is set.
+type Scheduled struct {
+	// Name is the entry's name in commands; empty: the name of the job.
+	Name string `key:"name"`
+	// Job is the name of the job.
+	Job string `key:"job"`
+	// Data is the job's data as JSON, in quotes; empty: {}.
+	Data string `key:"data"`
+	// Cron is a cron expression: minute, hour, day of the month, month, day of the
+	// week.
+	Cron string `key:"cron"`
+	// Every is the time between two, counted from 1970 on: 1h is every full hour.
+	Every time.Duration `key:"every"`
+	// At is the moment of a job that is dispatched once: 2030-01-31 06:00 in the
+	// zone, or 2030-01-31T06:00:00Z.
+	At string `key:"at"`
+	// Zone is the time zone, e.g. Europe/Berlin; empty: app.timezone.
+	Zone string `key:"zone"`
+	// Connection is where the job goes; empty: the default connection.
+	Connection string `key:"connection"`
+	// Queue is the job's queue; empty: the connection's own.
+	Queue string `key:"queue"`
+	// CatchUp is how many of the times at which nothing ran the schedule are made
+	// up for later, at most. Unset is 0, and 1 for At.
+	CatchUp *int `key:"catch_up"`
+}
+
+// Moment returns At on the clock of a zone.
+func (s *Scheduled) Moment(zone *time.Location) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04"} {
+		if t, err := time.ParseInLocation(layout, s.At, zone); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%.60q is no time: write 2030-01-31 06:00, or 2030-01-31T06:00:00Z", s.At)
 }

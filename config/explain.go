@@ -1,12 +1,14 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // given is a value in force as its source has it.
@@ -148,6 +150,9 @@ func (c *Config) references() []error {
 	for i := range c.Jobs {
 		errs = append(errs, c.jobErrors(i)...)
 	}
+	for i := range c.Schedule {
+		errs = append(errs, c.scheduleErrors(i)...)
+	}
 	return errs
 }
 
@@ -198,6 +203,53 @@ func (c *Config) jobErrors(i int) []error {
 	}
 	if j.URL != "" && !strings.HasPrefix(j.URL, "http://") && !strings.HasPrefix(j.URL, "https://") {
 		errs = append(errs, &Error{c.Source(key + ".url"), key + ".url", "must start with http:// or https://"})
+	}
+	return errs
+}
+
+// scheduleErrors checks that an entry has a job and one way to be due. What its
+// expression says is checked where it is read.
+func (c *Config) scheduleErrors(i int) []error {
+	s, key := &c.Schedule[i], fmt.Sprintf("schedule[%d]", i)
+	var errs []error
+	fail := func(name, format string, args ...any) {
+		src := c.Source(join(key, name))
+		for _, other := range []string{"job", "cron", "every", "at"} {
+			if src == (Source{}) {
+				src = c.Source(join(key, other))
+			}
+		}
+		errs = append(errs, &Error{src, join(key, name), fmt.Sprintf(format, args...)})
+	}
+	if s.Job == "" {
+		fail("job", "is empty: name the job")
+	}
+	n := 0
+	for _, set := range []bool{s.Cron != "", s.Every != 0, s.At != ""} {
+		if set {
+			n++
+		}
+	}
+	if n != 1 {
+		fail("cron", "needs exactly one of cron, every and at")
+	}
+	if s.At != "" {
+		if _, err := s.Moment(time.UTC); err != nil {
+			fail("at", "%v", err)
+		}
+	}
+	if s.Data != "" && !json.Valid([]byte(s.Data)) {
+		fail("data", `is not JSON: write e.g. data: '{"to": "boss"}'`)
+	}
+	if s.Connection != "" {
+		if _, err := c.Connection(s.Connection); err != nil {
+			fail("connection", "there is no connection %q%s", s.Connection, didYouMean(s.Connection, slices.Sorted(maps.Keys(c.Connections))))
+		}
+	}
+	for j := range i {
+		if o := &c.Schedule[j]; first(o.Name, o.Job) == first(s.Name, s.Job) && s.Job != "" {
+			fail("name", "%q is the name of two entries: give one of them another", first(s.Name, s.Job))
+		}
 	}
 	return errs
 }

@@ -71,6 +71,7 @@ func sectionComments() map[string]string {
 		"cache":                "As config/cache.php: where queue:restart, queue:pause and locks are kept.",
 		"worker":               "Defaults of the flags of queue:work.",
 		"jobs":                 "What runs the jobs of some names: a command, a shell line or a URL.",
+		"schedule":             "Jobs that are dispatched at set times: by cron, every so often, at a moment.",
 		"stock_env":            "Whether Laravel's variables (REDIS_HOST, …) go before this file. Here they mean something else\nto the application, so only ${NAME} counts.",
 		"laravel":              "Whose defaults apply to what is not said here.",
 	}

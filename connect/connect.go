@@ -26,6 +26,7 @@ import (
 	"github.com/spoolq/spool/memqueue"
 	"github.com/spoolq/spool/nullqueue"
 	"github.com/spoolq/spool/redisqueue"
+	"github.com/spoolq/spool/schedule"
 	"github.com/spoolq/spool/sqldb"
 	"github.com/spoolq/spool/sqlqueue"
 	"github.com/spoolq/spool/worker"
@@ -42,6 +43,9 @@ type Set struct {
 	Client *spool.Client
 	// Mux holds the handlers.
 	Mux *spool.Mux
+	// Schedule dispatches jobs at set times: those of the settings, and what is
+	// added to it before it is used.
+	Schedule *schedule.Scheduler
 
 	log     *slog.Logger
 	format  spool.Format
@@ -128,6 +132,9 @@ func New(cfg *config.Config, opts *Options) (*Set, error) {
 	s.Manager.Degrade(cfg.Degrade)
 	s.tellFailovers()
 	s.Client = spool.NewClient(s.Manager, nil)
+	if err := s.addSchedule(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

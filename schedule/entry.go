@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -46,19 +47,26 @@ func (e *Entry) Name(name string) *Entry {
 
 // In has the entry follow the clocks of a time zone, e.g. "Asia/Shanghai".
 func (e *Entry) In(zone string) *Entry {
-	loc, err := time.LoadLocation(zone)
-	switch {
-	case zone == "" || zone == "Local":
-		err = fmt.Errorf("time zone %q: name a place, e.g. Europe/Berlin, or UTC: that is the same on every host", zone)
-	case err != nil:
-		err = fmt.Errorf("time zone %q is not known here: %w", zone, err)
-	}
+	loc, err := Zone(zone)
 	if err != nil {
 		e.errs = append(e.errs, err)
 		return e
 	}
 	e.zone = loc
 	return e
+}
+
+// Zone returns a time zone by its name, as an entry takes it: "Local" is none,
+// because that differs from host to host.
+func Zone(name string) (*time.Location, error) {
+	loc, err := time.LoadLocation(name)
+	switch {
+	case name == "" || name == "Local":
+		return nil, fmt.Errorf("time zone %q: name a place, e.g. Europe/Berlin, or UTC: that is the same on every host", name)
+	case err != nil:
+		return nil, fmt.Errorf("time zone %q is not known here: %w", name, err)
+	}
+	return loc, nil
 }
 
 // CatchUp says how many of the ticks that nothing has run in time are run late,
@@ -72,6 +80,9 @@ func (e *Entry) CatchUp(n int) *Entry {
 	e.catchUp = n
 	return e
 }
+
+// Check returns what is wrong with the entry by itself.
+func (e *Entry) Check() error { return errors.Join(e.errs...) }
 
 // String returns what the entry is due by: an expression and its zone.
 func (e *Entry) String() string { return e.when.String() + " " + e.zone.String() }

@@ -30,10 +30,8 @@ func (s *Scheduler) RunDue(ctx context.Context) (int, error) {
 const poll = 15 * time.Second
 
 // Run dispatches jobs as they are due, until ctx ends or a key of
-// [Options.Restart] changes; then it returns nil. An error is one of [Check].
-// What fails is logged and tried again.
-//
-// [Check]: Scheduler.Check
+// [Options.Restart] changes; then it returns nil. An error is one of
+// [Scheduler.Check]. What fails is logged and tried again.
 func (s *Scheduler) Run(ctx context.Context) error {
 	if err := s.Check(); err != nil {
 		return err

@@ -158,7 +158,7 @@ func (s *Scheduler) Check() error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, e := range s.entries {
-		for _, err := range e.errs {
+		if err := e.Check(); err != nil {
 			errs = append(errs, fmt.Errorf("schedule %s: %w", cmp.Or(e.name, "without a name"), err))
 		}
 		if seen[e.name] && e.name != "" {

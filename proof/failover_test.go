@@ -117,6 +117,7 @@ func startWorker(t *testing.T, s *connect.Set) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	opts.Memory = 0 // the process is that of all tests
 	conn, err := s.Manager.Connection(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)

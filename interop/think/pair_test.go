@@ -271,6 +271,7 @@ func (p *pair) workGo(mux *spool.Mux, change func(*worker.Options)) worker.Resul
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	o.Memory = 0 // the process is that of all tests
 	o.StopWhenEmpty = true
 	if change != nil {
 		change(o)

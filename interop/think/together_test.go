@@ -24,6 +24,7 @@ func (p *pair) running(mux *spool.Mux) <-chan worker.Reason {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	o.Memory = 0 // the process is that of all tests
 	ended := make(chan worker.Reason, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -150,6 +151,7 @@ func objects(t *testing.T, p *pair) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.Memory = 0 // the process is that of all tests
 	o.StopWhenEmpty, o.Concurrency = true, 1
 	if res, err := worker.New(conn, mux, o).Run(t.Context()); err != nil || res.Failed != 0 {
 		t.Fatalf("%+v, %v", res, err)

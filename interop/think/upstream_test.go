@@ -161,6 +161,7 @@ func keptByListener(t *testing.T, p *pair) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.Memory = 0 // the process is that of all tests
 	o.MaxJobs, o.Concurrency, o.Policy.Tries = 1, 1, new(1)
 	if res, err := worker.New(conn, mux, o).Run(t.Context()); err != nil || res.Failed != 0 {
 		t.Fatalf("%+v, %v", res, err)

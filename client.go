@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,7 +56,8 @@ func (c *Client) Manager() *Manager { return c.manager }
 type Ref struct {
 	Connection, Queue string
 	UUID              string // the job's identity, retries included
-	// ID is the backend's id; empty for one held until a commit.
+	// ID is the backend's id; empty for one held until a commit, or whose push has
+	// failed with driver.ErrStored.
 	ID string
 	// Skipped says that the job was not dispatched, because another one has its
 	// lock (see [Unique]); UUID and ID are empty then.
@@ -213,7 +215,8 @@ func (w wanted) at(indexes []int) wanted {
 	return some
 }
 
-// dispatchTo dispatches jobs to one connection and returns those accepted.
+// dispatchTo dispatches jobs to one connection and returns those accepted, which
+// are all of them where the error is driver.ErrStored.
 func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, again func(ctx context.Context, w wanted, err error) (int, error)) ([]Ref, error) {
 	client := d.client()
 	c, err := client.manager.backend(ctx, connection)
@@ -225,6 +228,7 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 		d = t
 	}
 	refs := make([]Ref, 0, len(w.names))
+	var stored error // what is wrong though jobs are stored
 	for len(w.names) > 0 {
 		n := min(len(w.names), maxBulk)
 		part := w.part(0, n)
@@ -244,14 +248,20 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 			ids, err = d.send(ctx, s)
 		}
 		sent := n // of part, those skipped between them included
-		if err != nil {
+		switch {
+		case errors.Is(err, driver.ErrStored): // all of them: the others are not to be left out
+			stored, err = err, nil
+		case err != nil:
 			client.unlock(ctx, jobs[len(ids):])
 			sent = at[len(ids)]
 		}
 		for i := range sent {
 			r := Ref{Connection: c.Name, Queue: queue, Skipped: true}
 			if k, ok := slices.BinarySearch(at, i); ok {
-				r.UUID, r.ID, r.Skipped = jobs[k].uuid, ids[k], false
+				r.UUID, r.Skipped = jobs[k].uuid, false
+				if k < len(ids) {
+					r.ID = ids[k]
+				}
 			}
 			refs = append(refs, r)
 		}
@@ -260,7 +270,7 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 		}
 		w = w.part(n, len(w.names))
 	}
-	return refs, nil
+	return refs, stored
 }
 
 func (d *dispatch) wantsCommit(c *Connection) bool {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/spoolq/spool/driver"
 )
 
 // held is a dispatch that waits in memory: for a commit, or for the end of a
@@ -33,7 +35,10 @@ func (h *held) letGo(ctx context.Context, missing *HeldError) {
 		more, err = h.again(ctx, accepted, err)
 		accepted += more
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, driver.ErrStored): // none is missing, but somebody should know
+		missing.Err = errors.Join(missing.Err, err)
+	case err != nil:
 		h.client.unlock(ctx, h.jobs[accepted:])
 		missing.add(h, accepted, err)
 	}
@@ -42,7 +47,7 @@ func (h *held) letGo(ctx context.Context, missing *HeldError) {
 // HeldError says that jobs which were held, for a transaction or a scope, could
 // not be pushed when it had ended. A transaction has committed all the same.
 type HeldError struct {
-	Jobs   []Ref    // what is missing
+	Jobs   []Ref    // what is missing; empty if Err is driver.ErrStored
 	Bodies [][]byte // the same jobs, to be pushed with [Connection.PushRaw]
 	Err    error
 }
@@ -56,13 +61,16 @@ func (e *HeldError) add(h *held, accepted int, err error) {
 }
 
 func (e *HeldError) orNil() error {
-	if e.Jobs == nil {
+	if e.Err == nil {
 		return nil
 	}
 	return e
 }
 
 func (e *HeldError) Error() string {
+	if len(e.Jobs) == 0 {
+		return fmt.Sprintf("jobs that were held, for a commit or the end of a request, were pushed, but: %v", e.Err)
+	}
 	return fmt.Sprintf("%d jobs that were held, for a commit or the end of a request, were not pushed: %v", len(e.Jobs), e.Err)
 }
 

@@ -551,3 +551,50 @@ func TestUniqueInABatch(t *testing.T) {
 		t.Errorf("%d members ran, %+v, %v", ran, b, err)
 	}
 }
+
+// unsure is a backend whose jobs are stored, though it says so with an error.
+type unsure struct{ *memqueue.Conn }
+
+func (u unsure) Push(ctx context.Context, queue string, ms []driver.Message) ([]string, error) {
+	if _, err := u.Conn.Push(ctx, queue, ms); err != nil {
+		return nil, err
+	}
+	return nil, driver.ErrStored
+}
+
+// Jobs that are stored keep their locks, whatever else went wrong.
+func TestUniqueStoredAllTheSame(t *testing.T) {
+	store := cache.NewMemory()
+	m := spool.NewManager(&spool.ManagerOptions{Locks: store})
+	m.Add(spool.ConnectionConfig{Name: "mem", Open: func(context.Context) (driver.Conn, error) { return unsure{memqueue.New(nil)}, nil }})
+	c := spool.NewClient(m, nil)
+	if _, err := spool.Dispatch(t.Context(), c, Reindex{"shoes"}); owner(t, store, reindexLock) == "" {
+		t.Errorf("%v, and the lock is free", err)
+	}
+	refs, err := spool.DispatchAll(t.Context(), c, []Reindex{{"a"}, {"a"}, {"b"}})
+	if !errors.Is(err, driver.ErrStored) || len(refs) != 3 || !refs[1].Skipped || owner(t, store, "laravel_unique_job:Reindex:b") != refs[2].UUID {
+		t.Errorf("%+v, %v", refs, err)
+	}
+}
+
+// Those behind the ones that are stored all the same are not left out, and none
+// is missing.
+func TestStoredAllTheSame(t *testing.T) {
+	q := memqueue.New(nil)
+	m := spool.NewManager(nil)
+	m.Add(spool.ConnectionConfig{Name: "mem", Deferred: true, Open: func(context.Context) (driver.Conn, error) { return unsure{q}, nil }})
+	c := spool.NewClient(m, nil)
+	jobs := make([]Refresh, 2500)
+	refs, err := spool.DispatchAll(t.Context(), c, jobs)
+	if n := pending(t, c, "mem"); !errors.Is(err, driver.ErrStored) || len(refs) != len(jobs) || n != int64(len(jobs)) || refs[2499].UUID == "" {
+		t.Errorf("%v; %d of %d, %d are told of", err, n, len(jobs), len(refs))
+	}
+	ctx, end := spool.Deferred(t.Context())
+	if _, err := spool.Dispatch(ctx, c, Refresh{}); err != nil {
+		t.Fatal(err)
+	}
+	held, ok := errors.AsType[*spool.HeldError](end())
+	if !ok || !errors.Is(held, driver.ErrStored) || len(held.Jobs) != 0 || strings.Contains(held.Error(), "not pushed") {
+		t.Errorf("%+v", held)
+	}
+}

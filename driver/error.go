@@ -13,8 +13,8 @@ var (
 	ErrLost = errors.New("reservation lost")
 	// ErrClosed is returned by every method after Close.
 	ErrClosed = errors.New("connection closed")
-	// ErrStored is wrapped by an error of Push that leaves no doubt that the jobs
-	// were stored: only something beyond that is missing, e.g. a replica's
+	// ErrStored is wrapped by an error of Push that leaves no doubt that all its
+	// jobs were stored: only something beyond that is missing, e.g. a replica's
 	// confirmation. Pushing them elsewhere would make them run twice.
 	ErrStored = errors.New("stored all the same")
 	// ErrForeignTx says that a transaction is not one of the connection's database.

@@ -108,6 +108,16 @@ func TestReadOnlyReplica(t *testing.T) {
 			t.Errorf("waiting for %d replicas: %d jobs stored", tt.replicas, n)
 		}
 	}
+	// More than one transaction: what is said of all is true of all.
+	ms := make([]driver.Message, pushChunk+1)
+	for i := range ms {
+		ms[i].Body = []byte(`{"attempts":0}`)
+	}
+	c = connect(t, client, Options{WaitReplicas: 2})
+	ids, err := c.Push(t.Context(), "s", ms)
+	if n := size(t, c, "s").Total(); !errors.Is(err, driver.ErrStored) || len(ids) != 0 || n != int64(len(ms)) {
+		t.Errorf("%d ids, %v; %d of %d jobs stored", len(ids), err, n, len(ms))
+	}
 }
 
 // eventually calls try until it succeeds, for half a minute.

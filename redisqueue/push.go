@@ -3,6 +3,7 @@ package redisqueue
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -59,6 +60,8 @@ func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]s
 	}
 	ids := make([]string, 0, len(ms))
 	k := c.keys(queue)
+	var short error
+	sure := 0 // how many ids come before the first that is stored, but short of replicas
 	for len(ms) > 0 {
 		n, size, later := chunk(ms)
 		var err error
@@ -70,13 +73,21 @@ func (c *Conn) Push(ctx context.Context, queue string, ms []driver.Message) ([]s
 		if k.notify == "" {
 			c.pushes.announce()
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, driver.ErrStored): // which is said of all messages, so it goes on
+			if short == nil {
+				short, sure = err, len(ids)
+			}
+		case err != nil:
 			return ids, err
 		}
 		for _, m := range ms[:n] {
 			ids = append(ids, m.ID)
 		}
 		ms = ms[n:]
+	}
+	if short != nil {
+		return ids[:sure], short
 	}
 	return ids, nil
 }

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -175,6 +176,7 @@ func (b *batching) members(id string, options *BatchOptions, jobs []any) ([]want
 	var all []wanted
 	now := time.Now()
 	var last *dispatch // the options of the last job, before they were the batch's
+	lastPlain := false
 	for i, job := range jobs {
 		if c, ok := job.(*Chain); ok {
 			w, err := b.chainMember(id, options, c, now)
@@ -192,26 +194,39 @@ func (b *batching) members(id string, options *BatchOptions, jobs []any) ([]want
 		if ok {
 			data = own.WithBatch(id)
 		}
-		if last == nil || !reflect.DeepEqual(*last, o) || (all[len(all)-1].o.extra[batchKey] == nil) != ok {
+		plain := isPlain(job)
+		same := last != nil && (plain && lastPlain || reflect.DeepEqual(*last, o))
+		if !same || (all[len(all)-1].o.extra[batchKey] == nil) != ok {
 			last = new(o)
-			if o.connection == "" {
-				o.connection = options.Connection
-			}
-			if o.queue == "" {
-				o.queue = options.Queue
-			}
-			if !o.at.IsZero() {
-				o.delay = o.at.Sub(now)
-			}
-			if !ok {
-				o.extra = with(o.extra, batchKey, id)
-			}
-			all = append(all, wanted{o: &o, now: now})
+			all = append(all, wanted{o: o.member(id, options, ok, now), now: now})
 		}
+		lastPlain = plain
 		w := &all[len(all)-1]
 		w.names, w.data = append(w.names, name), append(w.data, data)
 	}
 	return all, nil
+}
+
+// isPlain says that a job has no options of its own.
+func isPlain(job any) bool {
+	switch job.(type) {
+	case Optioned, Configured:
+		return false
+	}
+	return true
+}
+
+// member returns the options of a job as those of a member; carries says that
+// the job knows its batch itself.
+func (d dispatch) member(id string, options *BatchOptions, carries bool, now time.Time) *dispatch {
+	d.connection, d.queue = cmp.Or(d.connection, options.Connection), cmp.Or(d.queue, options.Queue)
+	if !d.at.IsZero() {
+		d.delay = d.at.Sub(now)
+	}
+	if !carries {
+		d.extra = with(d.extra, batchKey, id)
+	}
+	return &d
 }
 
 // push counts members and pushes them, and returns how many were stored.

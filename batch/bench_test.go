@@ -1,9 +1,12 @@
+//go:build unix
+
 package batch_test
 
 import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,10 +30,12 @@ func BenchmarkBatch(b *testing.B) {
 	for _, kind := range []string{sqldb.SQLite, sqldb.Postgres, sqldb.MySQL, "redis"} {
 		b.Run(kind, func(b *testing.B) {
 			conn, store := benchStore(b, kind)
-			var dispatch, drain [2]time.Duration
+			var dispatch, drain, cpu [2]time.Duration
 			b.ResetTimer()
 			for i, inBatch := range []bool{false, true} {
+				before := ownCPU(b)
 				dispatch[i], drain[i] = benchRun(b, conn, store, inBatch)
+				cpu[i] = ownCPU(b) - before
 			}
 			rate := func(d time.Duration) float64 { return float64(b.N) / d.Seconds() }
 			b.ReportMetric(rate(dispatch[0]), "push/s")
@@ -39,8 +44,20 @@ func BenchmarkBatch(b *testing.B) {
 			b.ReportMetric(rate(drain[0]), "drain/s")
 			b.ReportMetric(rate(drain[1]), "drain-batched/s")
 			b.ReportMetric(float64(drain[0])/float64(drain[1]), "drain-ratio")
+			b.ReportMetric(float64(cpu[0].Microseconds())/float64(b.N), "cpu-µs/job")
+			b.ReportMetric(float64(cpu[1].Microseconds())/float64(b.N), "cpu-batched-µs/job")
 		})
 	}
+}
+
+// ownCPU is the CPU time of this process, which is the client's.
+func ownCPU(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func benchStore(b *testing.B, kind string) (driver.Conn, spool.BatchStore) {

@@ -120,7 +120,6 @@ func padded(n int) int {
 // insertMarks stores the ends of members that had none, and returns what is
 // stored now. How the others had ended before is put into marks.
 func (s *SQL) insertMarks(ctx context.Context, q sqldb.Querier, id string, ends []spool.BatchEnd, marks map[string]mark) (stored map[string]mark, err error) {
-	d := s.db.Dialect()
 	stored = make(map[string]mark, len(ends))
 	uuids := make([]string, 0, len(ends))
 	for _, e := range ends {
@@ -131,19 +130,13 @@ func (s *SQL) insertMarks(ctx context.Context, q sqldb.Querier, id string, ends 
 			}
 		}
 	}
-	if !d.Returning { // the batch is locked: nothing changes between the two
-		if err := s.readMarks(ctx, q, id, uuids, marks); err != nil {
-			return nil, err
-		}
-		uuids = slices.DeleteFunc(uuids, func(uuid string) bool { return marks[uuid] != unended })
-		if len(uuids) > 0 {
-			_, err = q.ExecContext(ctx, s.insertEnds(len(uuids)), endArgs(id, uuids, stored)...)
-		}
-	} else {
-		var known []string
-		if known, err = s.insertFresh(ctx, q, id, uuids, stored); err == nil && len(known) > 0 {
-			err = s.readMarks(ctx, q, id, known, marks)
-		}
+	// The batch is locked: nothing changes between the two.
+	if err := s.readMarks(ctx, q, id, uuids, marks); err != nil {
+		return nil, err
+	}
+	uuids = slices.DeleteFunc(uuids, func(uuid string) bool { return marks[uuid] != unended })
+	if len(uuids) > 0 {
+		_, err = q.ExecContext(ctx, s.insertEnds(len(uuids)), endArgs(id, uuids, stored)...)
 	}
 	for uuid, m := range marks {
 		stored[uuid] = m
@@ -174,29 +167,6 @@ func endArgs(id string, uuids []string, stored map[string]mark) []any {
 		args = append(args, id, uuid, hasFailed)
 	}
 	return args
-}
-
-// insertFresh inserts ends and returns the members that had one.
-func (s *SQL) insertFresh(ctx context.Context, q sqldb.Querier, id string, uuids []string, stored map[string]mark) (known []string, err error) {
-	rows, err := q.QueryContext(ctx, s.insertEnds(len(uuids))+" RETURNING job_uuid", endArgs(id, uuids, stored)...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	fresh := make(map[string]bool, len(uuids))
-	for rows.Next() {
-		var uuid string
-		if err := rows.Scan(&uuid); err != nil {
-			return nil, err
-		}
-		fresh[uuid] = true
-	}
-	for _, uuid := range uuids {
-		if !fresh[uuid] {
-			known = append(known, uuid)
-		}
-	}
-	return known, rows.Err()
 }
 
 // readMarks reads how members have ended before.

@@ -129,7 +129,8 @@ func (a *application) databaseName() string {
 
 // command is a command of one of the application's scripts.
 func (a *application) command(script string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(a.t.Context(), a.php, append([]string{filepath.Join("app", script)}, args...)...)
+	args = slices.Concat(compiledOnce(), []string{filepath.Join("app", script)}, args)
+	cmd := exec.CommandContext(a.t.Context(), a.php, args...)
 	cmd.Env = append(os.Environ(), "INTEROP_RUN="+a.dir, "INTEROP_REPORT="+a.report)
 	return cmd
 }

@@ -59,6 +59,20 @@ var installation = sync.OnceValues(func() (fs.FS, error) {
 	return made, err
 })
 
+// compiledOnce are PHP's settings to keep the framework's files compiled, which
+// is a third of the time that an artisan takes to start.
+var compiledOnce = sync.OnceValue(func() []string {
+	dir, err := os.UserCacheDir()
+	if err == nil {
+		dir = filepath.Join(dir, "spool-interop-laravel")
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return nil // it only takes longer
+	}
+	return []string{"-d", "opcache.enable_cli=1", "-d", "opcache.file_cache=" + dir, "-d", "opcache.file_cache_only=1"}
+})
+
 // missingOfPHP are the extensions and files of all backends that this machine
 // doesn't have.
 var missingOfPHP = sync.OnceValues(func() (map[string]bool, error) {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // for hosts without a database of time zones
 
 	"github.com/spf13/cobra"
 

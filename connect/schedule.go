@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	_ "time/tzdata" // for hosts without a database of time zones
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/config"

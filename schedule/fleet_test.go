@@ -78,7 +78,9 @@ func newFleet(t *testing.T, store schedule.Store) *fleet {
 		store = cache.NewMemory()
 	}
 	f := &fleet{t: t, store: store, queue: &backend{Conn: memqueue.New(nil)}}
-	f.client = spool.Connect(f.queue)
+	m := spool.NewManager(&spool.ManagerOptions{Locks: f.store, Signals: f.store})
+	m.Add(spool.ConnectionConfig{Name: "default", Open: func(context.Context) (driver.Conn, error) { return f.queue, nil }})
+	f.client = spool.NewClient(m, nil)
 	events := f.client.Manager().Events()
 	spool.Listen(events, func(_ context.Context, e spool.ScheduleDispatched) {
 		f.mu.Lock()

@@ -67,6 +67,55 @@ func TestJobsAreDispatchedWhenTheyAreDue(t *testing.T) {
 	})
 }
 
+// Three schedulers dispatch what is due every minute of a day once, in time, though
+// they come and go.
+func TestADayWithThreeSchedulers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, nil)
+		add := func(s *schedule.Scheduler) {
+			s.Cron("* * * * *", Report{}).Name("e")
+			s.Every(7*time.Second, Report{}).Name("seven")
+		}
+		time.Sleep(time.Second)
+		stops := []func(){f.start(f.scheduler(nil, add)), f.start(f.scheduler(nil, add)), f.start(f.scheduler(nil, add))}
+		for i := range 24 {
+			time.Sleep(time.Hour)
+			stops[i%3]() // a deploy, of one after the other
+			stops[i%3] = f.start(f.scheduler(nil, add))
+		}
+		for _, stop := range stops {
+			stop()
+		}
+		uuids, ticks := map[string]bool{}, map[string]int{}
+		for i, e := range f.dispatched {
+			if uuids[e.Ref.UUID] || !f.at[i].Equal(e.Tick) && i > 1 {
+				t.Fatalf("%+v at %v", e, f.at[i])
+			}
+			uuids[e.Ref.UUID] = true
+			ticks[e.Name]++
+		}
+		if ticks["e"] != 24*60+1 || ticks["seven"] != 24*3600/7+1 {
+			t.Errorf("%v ticks", ticks)
+		}
+		f.same("missed", f.told())
+	})
+}
+
+// A tick whose job is left out, because another one has its lock, is done.
+func TestUniqueJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, nil)
+		s := f.scheduler(nil, func(s *schedule.Scheduler) { s.Every(time.Minute, Report{}, spool.Unique("")).Name("e") })
+		f.due(s)
+		time.Sleep(time.Minute)
+		f.due(s)
+		if len(f.dispatched) != 2 || f.dispatched[0].Ref.Skipped || !f.dispatched[1].Ref.Skipped {
+			t.Errorf("%+v", f.dispatched)
+		}
+		f.same("again", f.due(s))
+	})
+}
+
 // A handler finds the tick that it runs for; one that nobody has scheduled finds
 // none.
 func TestAHandlerFindsItsTick(t *testing.T) {

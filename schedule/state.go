@@ -48,7 +48,7 @@ func (st *state) settled() time.Time {
 }
 
 // fresh says that the entry isn't known as it is.
-func (st *state) fresh(e *Entry) bool { return st.Of != e.String() }
+func (st *state) fresh(e *Entry) bool { return st.Of != e.String() || st.Settled <= 0 }
 
 // read reads how far entries have come, and further keys, in one round trip.
 func (s *Scheduler) read(ctx context.Context, entries []*Entry, more ...string) ([]state, map[string]string, error) {
@@ -168,8 +168,12 @@ func (s *Scheduler) Resume(ctx context.Context, name string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.entries {
-		if name == "" || e.name == name {
+	states, _, err := s.read(ctx, s.entries)
+	if err != nil {
+		return err
+	}
+	for i, e := range s.entries {
+		if states[i].paused && (name == "" || e.name == name) {
 			// Another scheduler that has the entry now leaves it as it would be.
 			if _, _, err := s.settle(ctx, e); err != nil {
 				return err

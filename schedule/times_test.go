@@ -83,7 +83,7 @@ func TestExpressions(t *testing.T) {
 		"@daily": "2026-01-02 00:00 UTC", "@HOURLY": "2026-01-01 01:00 UTC", "@yearly": "2027-01-01 00:00 UTC",
 		"0 0 L * *": "2026-01-31 00:00 UTC", "0 0 15W 2 *": "2026-02-16 00:00 UTC", "0 0 * * 5L": "2026-01-30 00:00 UTC",
 		"0 0 * * MON#2": "2026-01-12 00:00 UTC", "0 0 * * sun": "2026-01-04 00:00 UTC", "0 0 * * 7": "2026-01-04 00:00 UTC",
-		"0 0 1 jul ?": "2026-07-01 00:00 UTC", "0 0 13 * 5": "2026-01-02 00:00 UTC", "  5   4 * * *  ": "2026-01-01 04:05 UTC",
+		"0 0 * * MON-WED": "2026-01-05 00:00 UTC", "0 0 1 jul ?": "2026-07-01 00:00 UTC", "0 0 13 * 5": "2026-01-02 00:00 UTC", "  5   4 * * *  ": "2026-01-01 04:05 UTC",
 		"10-20/5 1,3 * * *": "2026-01-01 01:10 UTC",
 	} {
 		if got := ticks(t, expr, after, 1); got[0] != want {
@@ -165,4 +165,19 @@ func BenchmarkNext(b *testing.B) {
 			}
 		})
 	}
+}
+
+// No text makes the parser do worse than refuse it.
+func FuzzCron(f *testing.F) {
+	for _, s := range []string{"0 8 * * 1-5", "*/15 0-6/2 L 2 5#3", "0 0 15W FEB ?", "@daily", "1,,2 * * * *"} {
+		f.Add(s)
+	}
+	after := time.Date(2026, 3, 28, 23, 59, 59, 0, time.UTC)
+	berlin := zone(f, "Europe/Berlin")
+	f.Fuzz(func(t *testing.T, expr string) {
+		next, err := schedule.Next(expr, after, berlin)
+		if err == nil && !next.IsZero() && !next.After(after) {
+			t.Errorf("%q is due at %v after %v", expr, next, after)
+		}
+	})
 }

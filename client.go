@@ -200,9 +200,9 @@ func (w wanted) part(from, to int) wanted {
 	return w
 }
 
-// at returns the jobs of these indexes.
+// at returns the jobs of these indexes; nil means all.
 func (w wanted) at(indexes []int) wanted {
-	if len(indexes) == len(w.names) {
+	if indexes == nil {
 		return w
 	}
 	some := wanted{o: w.o, now: w.now}
@@ -240,7 +240,7 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 		if again != nil {
 			live := part.at(at)
 			s.again = func(ctx context.Context, accepted int, err error) (int, error) {
-				return again(ctx, live.part(accepted, len(at)), err)
+				return again(ctx, live.part(accepted, len(live.names)), err)
 			}
 		}
 		var ids []string
@@ -253,11 +253,17 @@ func dispatchTo(ctx context.Context, d Dispatcher, connection string, w wanted, 
 			stored, err = err, nil
 		case err != nil:
 			client.unlock(ctx, jobs[len(ids):])
-			sent = at[len(ids)]
+			if sent = len(ids); sent < len(at) {
+				sent = at[sent]
+			}
 		}
 		for i := range sent {
 			r := Ref{Connection: c.Name, Queue: queue, Skipped: true}
-			if k, ok := slices.BinarySearch(at, i); ok {
+			k, ok := i, true
+			if at != nil {
+				k, ok = slices.BinarySearch(at, i)
+			}
+			if ok {
 				r.UUID, r.Skipped = jobs[k].uuid, false
 				if k < len(ids) {
 					r.ID = ids[k]
@@ -293,9 +299,10 @@ func (d *dispatch) keys(job any) (group, dedup string) {
 }
 
 // prepare encodes jobs for one connection, and takes the locks of those that are
-// unique. at are the indexes of those that have got theirs, or need none.
+// unique. at are the indexes of those that have got theirs, or need none; nil
+// means that these are all.
 func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, w wanted) (jobs []prepared, at []int, err error) {
-	jobs, at = make([]prepared, 0, len(w.names)), make([]int, 0, len(w.names))
+	jobs = make([]prepared, 0, len(w.names))
 	for i := range w.names {
 		j, ok, err := c.prepareOne(ctx, conn, w, i)
 		if err != nil {
@@ -304,9 +311,17 @@ func (c *Client) prepare(ctx context.Context, conn *Connection, queue string, w 
 		}
 		if !ok {
 			Emit(ctx, conn.events, UniqueJobSkipped{Connection: conn.Name, Queue: queue, Name: j.name, Key: j.unique.Key})
+			if at == nil {
+				at = make([]int, i, len(w.names))
+				for k := range at {
+					at[k] = k
+				}
+			}
 			continue
 		}
-		jobs, at = append(jobs, j), append(at, i)
+		if jobs = append(jobs, j); at != nil {
+			at = append(at, i)
+		}
 		Emit(ctx, conn.events, JobQueueing{Connection: conn.Name, Queue: queue, Name: j.name, UUID: j.uuid, Body: j.msg.Body, Delay: j.msg.Delay})
 	}
 	return jobs, at, nil

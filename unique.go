@@ -65,7 +65,10 @@ type unique struct {
 // the lock is given back when the push fails, when the job is done and when it
 // has failed for good, and never if another has it by then. It is the lock that
 // Laravel's job of that class takes. What crashes between lock and push leaves
-// it to its time (see [UniqueFor]). A failed job that is retried has none, and
+// it to its time (see [UniqueFor]), and so does a transaction that isn't ended
+// through its [Tx]. The lock is taken outside of the transaction: where locks are
+// kept in the SQLite database that the transaction has written to, the dispatch
+// waits for the transaction, and fails. A failed job that is retried has none, and
 // neither have the members of a batch.
 func Unique(id string) DispatchOption {
 	return dispatchOption(func(d *dispatch) { d.unique.on, d.unique.id = true, id })

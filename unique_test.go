@@ -598,3 +598,43 @@ func TestStoredAllTheSame(t *testing.T) {
 		t.Errorf("%+v", held)
 	}
 }
+
+// narrow is a backend that takes two jobs of a push.
+type narrow struct{ *memqueue.Conn }
+
+func (n narrow) Push(ctx context.Context, queue string, ms []driver.Message) ([]string, error) {
+	ids, err := n.Conn.Push(ctx, queue, ms[:min(len(ms), 2)])
+	if len(ids) < len(ms) {
+		err = errors.Join(err, errors.New("full"))
+	}
+	return ids, err
+}
+
+// What is told of a push that ends in the middle is told of the right jobs.
+func TestUniqueInBulkUpToAnError(t *testing.T) {
+	for name, skipped := range map[string]bool{"some skipped": true, "none skipped": false} {
+		t.Run(name, func(t *testing.T) {
+			store := cache.NewMemory()
+			m := spool.NewManager(&spool.ManagerOptions{Locks: store})
+			m.Add(spool.ConnectionConfig{Name: "mem", Open: func(context.Context) (driver.Conn, error) { return narrow{memqueue.New(nil)}, nil }})
+			jobs := []Reindex{{"a"}, {"b"}, {"c"}, {"d"}}
+			if skipped {
+				jobs = []Reindex{{"a"}, {"a"}, {"b"}, {"b"}, {"c"}, {"d"}}
+			}
+			refs, err := spool.DispatchAll(t.Context(), spool.NewClient(m, nil), jobs)
+			if err == nil || len(refs) != len(jobs)-2 {
+				t.Fatalf("%v, %v", refs, err)
+			}
+			for i, r := range refs {
+				if lock := owner(t, store, "laravel_unique_job:Reindex:"+jobs[i].Shop); r.Skipped != (skipped && i%2 == 1) || !r.Skipped && (lock != r.UUID || r.ID == "") {
+					t.Errorf("job %d is %+v, its lock is %q's", i, r, lock)
+				}
+			}
+			for _, shop := range []string{"c", "d"} {
+				if o := owner(t, store, "laravel_unique_job:Reindex:"+shop); o != "" {
+					t.Errorf("the lock of %s is %s's", shop, o)
+				}
+			}
+		})
+	}
+}

@@ -30,8 +30,8 @@ func listCommand(e *env) *cobra.Command {
 		Use:     "queue:list [connection]",
 		Aliases: []string{"list"},
 		Short:   "List the jobs of a queue",
-		Long: `List the jobs of a queue as they stand, without touching them. What is in a payload
-is shown only with --payload. beanstalkd shows the next job of each state alone, and
+		Long: `List the jobs of a queue as they stand, without touching them, under the ids of the
+backend; -v adds their uuids. What is in a payload is shown only with --payload. beanstalkd shows the next job of each state alone, and
 none that is reserved.`,
 		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
@@ -182,6 +182,9 @@ func (e *env) printEntry(conn *spool.Connection, queue string, entry driver.Entr
 		text += ", until " + entry.At.Local().Format(time.DateTime)
 	}
 	e.say("  %s %s %s %s", printable(j.ID), name, dots(j.ID+name, text), text)
+	if e.verbose > 0 && j.UUID != "" {
+		e.say("      uuid %s", printable(j.UUID))
+	}
 	if o.payload {
 		e.say("      %s", printable(string(entry.Body)))
 	}

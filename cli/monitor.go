@@ -53,6 +53,7 @@ func (e *env) monitor(ctx context.Context, names []string, most int64, asJSON bo
 		}
 		all = append(all, q)
 	}
+	e.markPaused(ctx, all)
 	if asJSON {
 		return e.object(all)
 	}

@@ -21,8 +21,9 @@ func sizeCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue:size [connection]",
 		Short: "Count the jobs of queues by state",
-		Long: `Count the jobs of queues that are pending, delayed and reserved. Without --queue it
-is every queue that holds jobs, where the backend knows them, and the default one.`,
+		Long: `Count the jobs of queues that are pending, delayed and reserved, and say which are paused.
+Without --queue it is every queue that holds jobs, where the backend knows them, and the
+default one.`,
 		Args:              oneConnection(),
 		ValidArgsFunction: e.completeConnection,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,6 +46,7 @@ type queueSize struct {
 	Reserved    int64      `json:"reserved"`
 	Oldest      *int64     `json:"oldest_pending"` // Unix seconds; null if there is none or it isn't known
 	Status      string     `json:"status,omitempty"`
+	Paused      bool       `json:"paused,omitempty"` // by queue:pause
 	Approximate bool       `json:"approximate,omitempty"`
 	oldest      *time.Time // as a time
 }
@@ -72,11 +74,16 @@ func (e *env) sizes(ctx context.Context, name string, queues []string, asJSON bo
 			return err
 		}
 	}
+	all := make([]queueSize, 0, len(queues))
 	for _, queue := range queues {
 		q, err := e.size(ctx, conn, queue)
 		if err != nil {
 			return err
 		}
+		all = append(all, q)
+	}
+	e.markPaused(ctx, all)
+	for _, q := range all {
 		if asJSON {
 			if err := e.object(q); err != nil {
 				return err
@@ -97,6 +104,9 @@ func (q queueSize) line(end string) string {
 	}
 	if q.oldest != nil {
 		text += ", oldest " + age(time.Since(*q.oldest))
+	}
+	if q.Paused {
+		text += ", paused"
 	}
 	return name + " " + dots(name, text+end) + " " + text + end
 }

@@ -22,8 +22,8 @@ func workersCommand(e *env) *cobra.Command {
 		Use:   "queue:workers [connection...]",
 		Short: "List who works the queues",
 		Long: `List the workers of the named connections (default: the default one and those that the
-settings name): all that share their queues, of whatever application and host. One that
-died is listed for a minute more. Workers of PHP keep no record, so they can't be seen;
+settings name): all that share their queues, of whatever application and host. What is
+told of one is up to 15 seconds old. One that died is listed for a minute more. Workers of PHP keep no record, so they can't be seen;
 nor can any on beanstalkd and SQS, which have no place for records.`,
 		ValidArgsFunction: e.completeConnections,
 		RunE: func(cmd *cobra.Command, names []string) error {

@@ -91,7 +91,7 @@ func (s *Set) SetMaintenance(ctx context.Context, down bool) (where string, err 
 		return m.File, nil // it may say more than we would
 	}
 	if _, err := os.Stat(filepath.Dir(m.File)); err != nil {
-		return m.File, fmt.Errorf("the folder of app.maintenance.file: %w", err)
+		return m.File, fmt.Errorf("the folder of app.maintenance.file: %w; make it, or name another file there", err)
 	}
 	return m.File, os.WriteFile(m.File, []byte(downText), 0o666)
 }

@@ -46,7 +46,7 @@ func (w *Worker) giveUp(ctx context.Context, t *task) {
 		w.mustStop.Store(true)
 		w.runners.Done() // for the runner that was given up
 	} else if t.leave() {
-		w.o.Logger.Error("the job of a stuck handler comes back when this process has ended and its lease too", "job", t.name(), "uuid", t.job.UUID)
+		w.o.Logger.Error("the job of a stuck handler comes back when this process has ended and its lease too; this worker takes no more jobs and ends with code 1, to be started again", "job", t.name(), "uuid", t.job.UUID)
 		w.mustStop.Store(true)
 		w.runners.Done()
 	}

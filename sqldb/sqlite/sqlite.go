@@ -129,7 +129,7 @@ func resolve(path string) (string, error) {
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
-		return "", fmt.Errorf("sqlite: the folder of the database file: %w", err)
+		return "", fmt.Errorf("sqlite: the folder of the database file: %w; make it, or name another file (DB_DATABASE)", err)
 	}
 	return filepath.Join(dir, filepath.Base(abs)), nil
 }

@@ -108,7 +108,7 @@ func (s *Session) run(t testing.TB, c step, dir string) (out string, code int) {
 	cmd := exec.Command("sh", "-c", strings.NewReplacer(
 		"go run ./cmd/spool", "spool",
 		// This module, at the versions that it was tested with.
-		"go get github.com/spoolq/spool", "cp '"+abs+"/go.sum' . && "+
+		"go get github.com/spoolq/spool/cli", "cp '"+abs+"/go.sum' . && "+
 			"go mod edit -require github.com/spoolq/spool@v0.0.0 -replace 'github.com/spoolq/spool="+abs+"'",
 	).Replace(command))
 	cmd.Dir = dir

@@ -67,7 +67,7 @@ func newCrypt(key string, previous []string, name string) (*crypt, error) {
 		if b64, ok := strings.CutPrefix(text, "base64:"); ok {
 			var err error
 			if k, err = base64.StdEncoding.DecodeString(b64); err != nil {
-				return nil, fmt.Errorf("%s begins with base64: but is none", setting)
+				return nil, fmt.Errorf("%s begins with base64:, but what follows is not base64; take the key as php artisan key:generate --show prints it", setting)
 			}
 		}
 		if len(k) != size {

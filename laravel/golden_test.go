@@ -240,7 +240,7 @@ func TestNewRefuses(t *testing.T) {
 		{laravel.Options{Version: 7}, "version 7 is unknown: 8 to 13"},
 		{laravel.Options{Version: 14}, "version 14 is unknown"},
 		{laravel.Options{Key: "short"}, "APP_KEY has 5 bytes, the cipher needs 32"},
-		{laravel.Options{Key: "base64:%"}, "APP_KEY begins with base64: but is none"},
+		{laravel.Options{Key: "base64:%"}, "APP_KEY begins with base64:, but what follows is not base64"},
 		{laravel.Options{Key: testKey, PreviousKeys: []string{"", "x"}}, "APP_PREVIOUS_KEYS has 1 bytes"},
 		{laravel.Options{Key: testKey, Cipher: "aes-128-cbc"}, "APP_KEY has 32 bytes, the cipher needs 16"},
 		{laravel.Options{Cipher: "rot13"}, `cipher "rot13" is unknown`},

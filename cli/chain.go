@@ -89,7 +89,7 @@ func (e *env) chainStatus(ctx context.Context, id string, limit int, asJSON bool
 		e.printLink(l)
 	}
 	if len(s.Links) == 0 {
-		e.say("No link of this chain was found: it has come to its end.")
+		e.say("No link of this chain was found: it has come to its end, if the id is right.")
 	}
 	if len(s.Unlisted) > 0 {
 		e.note("These queues can't be looked at: %s.", printable(strings.Join(s.Unlisted, ", ")))

@@ -152,7 +152,7 @@ func states(names []string) ([]driver.State, error) {
 	for _, n := range names {
 		s := driver.State(strings.TrimSpace(n))
 		if !slices.Contains(known, s) {
-			return nil, usagef("--state %q: want pending, delayed, reserved or buried", n)
+			return nil, usagef("--state %q: want pending, delayed, reserved or buried; queue:failed lists failed jobs", n)
 		}
 		chosen = append(chosen, s)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/spoolq/spool/driver"
 )
 
 // This file is where chains and batches meet: a chain as a member of a batch, a
@@ -168,7 +170,7 @@ func (c *Client) dispatchBatch(ctx context.Context, l *link, id string) (Ref, er
 		Emit(ctx, b.m.events, BatchDispatched{ID: id, Name: r.Name, Total: len(members)})
 	}
 	for i, m := range members {
-		if _, err := c.dispatchLink(ctx, c, m, followingUUID(id, "member", i)); err != nil {
+		if _, err := c.dispatchLink(ctx, c, m, followingUUID(id, "member", i)); err != nil && !errors.Is(err, driver.ErrStored) {
 			return Ref{}, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/spoolq/spool/driver"
 	"github.com/spoolq/spool/internal/phpjson"
 )
 
@@ -166,7 +167,7 @@ func (b *batching) add(ctx context.Context, r *BatchRecord, jobs []any) error {
 	if err != nil || len(jobs) == 0 {
 		return err
 	}
-	_, err = b.push(ctx, NewClient(b.m, nil), r.ID, members)
+	_, err = b.push(ctx, b.m.client(), r.ID, members)
 	return err
 }
 
@@ -248,9 +249,13 @@ func (b *batching) push(ctx context.Context, c *Client, id string, members []wan
 		b.changed(ctx, change, "")
 		return 0, nil
 	}
+	var short error // of members that are stored all the same
 	for _, w := range members {
 		var refs []Ref
 		refs, err = dispatchWanted(ctx, c, w)
+		if errors.Is(err, driver.ErrStored) {
+			short, err = err, nil
+		}
 		for _, r := range refs {
 			if r.UUID != "" { // not one that another one's lock keeps away
 				stored += w.each()
@@ -269,6 +274,9 @@ func (b *batching) push(ctx context.Context, c *Client, id string, members []wan
 		if stored > 0 || err == nil {
 			b.changed(ctx, change, "")
 		}
+	}
+	if err == nil && stored > 0 && short != nil {
+		b.o.Logger.Warn("members of a batch are stored, but not as safely as they should be", "batch", id, "error", short)
 	}
 	return stored, err
 }

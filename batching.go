@@ -154,8 +154,8 @@ func (b *batching) forget(id string) {
 func (b *batching) cancelled(ctx context.Context, id string) (cancelled bool, err error) {
 	now, known := time.Now(), false
 	b.remember(id, func(s *seenBatch) {
-		if cancelled, known = s.cancelled, now.Sub(s.checked) < time.Second/2; !known {
-			s.checked = now // the others need not ask meanwhile
+		if cancelled, known = s.cancelled, now.Sub(s.checked) < time.Second/2; !known && !s.checked.IsZero() {
+			s.checked = now // the others need not ask meanwhile: they know what it was
 		}
 	})
 	if known {
@@ -164,13 +164,14 @@ func (b *batching) cancelled(ctx context.Context, id string) (cancelled bool, er
 	batch, err := b.find(ctx, id)
 	switch {
 	case errors.Is(err, ErrBatchNotFound):
-		return false, nil
 	case err != nil:
 		b.forget(id)
 		return false, err
+	default:
+		cancelled = batch.Cancelled()
 	}
-	b.remember(id, func(s *seenBatch) { s.cancelled = batch.Cancelled() })
-	return batch.Cancelled(), nil
+	b.remember(id, func(s *seenBatch) { s.cancelled, s.checked = cancelled, now })
+	return cancelled, nil
 }
 
 // processing makes a batch known to its job, and keeps a callback that is on
@@ -370,7 +371,7 @@ func (b *batching) tellProgress(ctx context.Context, r BatchRecord) error {
 
 // call pushes one callback.
 func (b *batching) call(ctx context.Context, r BatchRecord, claimed ClaimedCallback, failure string) error {
-	client := NewClient(b.m, nil)
+	client := b.m.client()
 	for _, c := range r.Options.Callbacks {
 		if c.UUID != claimed.UUID {
 			continue
@@ -449,8 +450,12 @@ func (b *batching) sweepUntil(ctx context.Context) {
 	}
 }
 
-// maxSwept bounds how many batches one sweep looks at.
-const maxSwept = 100
+// maxSwept bounds how many batches one sweep looks at, and sweepTimeout how
+// long it takes for each.
+const (
+	maxSwept     = 100
+	sweepTimeout = 10 * time.Second
+)
 
 // sweep pushes the callbacks that are owed.
 func (b *batching) sweep(ctx context.Context) error {
@@ -469,10 +474,17 @@ func (b *batching) sweep(ctx context.Context) error {
 	}
 	var errs []error
 	for _, id := range ids {
-		r, err := store.Find(ctx, id)
-		if err == nil {
-			err = b.fire(ctx, id, r.Counts().Events(), false, "")
+		if ctx.Err() != nil {
+			break
 		}
+		// What is claimed is pushed although the last worker stops meanwhile: else
+		// it would wait until the claim ends.
+		begun, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTimeout)
+		r, err := store.Find(begun, id)
+		if err == nil {
+			err = b.fire(begun, id, r.Counts().Events(), false, "")
+		}
+		cancel()
 		if !errors.Is(err, ErrBatchNotFound) {
 			errs = append(errs, err)
 		}

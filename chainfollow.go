@@ -201,10 +201,7 @@ func (m *Manager) dispatchFollowing(ctx context.Context, job *Job, l *link, uuid
 	if m.instant(ctx, l.o.connection) && !m.instant(ctx, job.Connection) {
 		ctx = context.WithoutCancel(ctx) // of a call that is to be short
 	}
-	c := m.linker.Load()
-	if c == nil {
-		c = &Client{manager: m}
-	}
+	c := m.client()
 	ref, err := c.dispatchLink(ctx, c, l, uuid)
 	e, ok := errors.AsType[*Error](err)
 	later, isLater := errors.AsType[*LinkError](err)

@@ -42,6 +42,15 @@ func NewClient(m *Manager, opts *ClientOptions) *Client {
 	return c
 }
 
+// client returns the client that dispatches what follows others: the first
+// one, whose Extend is the application's.
+func (m *Manager) client() *Client {
+	if c := m.linker.Load(); c != nil {
+		return c
+	}
+	return &Client{manager: m}
+}
+
 // Connect returns a client with one connection, named "default".
 func Connect(conn driver.Conn) *Client {
 	m := NewManager(nil)

@@ -321,6 +321,7 @@ func TestSeveralWorkers(t *testing.T) {
 			wg.Go(func() { a.work(t) })
 		}
 		wg.Wait()
+		apps[0].work(t) // what the sweeper of one pushed when the other had looked for the last time
 		told := append(apps[0].said("told"), apps[1].said("told")...)
 		slices.Sort(told)
 		if b, _ = b.Fresh(t.Context()); b.Pending != 10 || b.Failed != 10 || len(told) != 2 {

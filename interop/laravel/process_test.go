@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	if name := os.Getenv(roleVar); name != "" {
 		os.Exit(roles()[name]())
 	}
-	testserver.Parallel(8) // cells mostly wait for each other's processes
+	testserver.Parallel(20) // cells mostly wait for each other's processes
 	testserver.Main(m)
 }
 

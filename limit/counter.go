@@ -94,12 +94,14 @@ func (c *counter) Take(ctx context.Context, limits ...Limit) (time.Duration, err
 	}
 	for i, l := range limits {
 		used, err := c.hit(ctx, l)
-		if err == nil && used <= int64(l.Max) {
+		if err != nil {
+			// Whether it counted is not known: to take back what didn't would make room.
+			return 0, errors.Join(err, c.undo(ctx, limits[:i]))
+		}
+		if used <= int64(l.Max) {
 			continue
 		}
-		if err == nil {
-			wait, err = c.Wait(ctx, l)
-		}
+		wait, err = c.Wait(ctx, l)
 		return max(wait, time.Second), errors.Join(err, c.undo(ctx, limits[:i+1]))
 	}
 	return 0, nil

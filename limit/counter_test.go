@@ -217,6 +217,48 @@ func TestCounterCrashes(t *testing.T) {
 	}
 }
 
+// flaky is a store one of whose increments fails before it has taken effect.
+type flaky struct {
+	whole
+	left int
+}
+
+func (f *flaky) Increment(ctx context.Context, key string, by int64, ttl time.Duration) (int64, error) {
+	if f.left--; f.left == 0 {
+		return 0, errDead
+	}
+	return f.whole.Increment(ctx, key, by, ttl)
+}
+
+// What was not counted is not taken back from those who were.
+func TestCounterFailsAndGoesOn(t *testing.T) {
+	strict, wide := Limit{Max: 3, Per: time.Hour, Key: "strict"}, Limit{Max: 100, Per: time.Hour, Key: "wide"}
+	for _, limits := range [][]Limit{{strict}, {wide, strict}} {
+		store := cache.NewMemory()
+		c := NewCounter(store)
+		granted := 0
+		for range 2 {
+			if mustTake(t, c, limits...) == 0 {
+				granted++
+			}
+		}
+		if _, err := NewCounter(&flaky{whole: store, left: len(limits)}).Take(t.Context(), limits...); !errors.Is(err, errDead) {
+			t.Fatal(err)
+		}
+		for range 5 {
+			if mustTake(t, c, limits...) == 0 {
+				granted++
+			}
+		}
+		if granted != 3 {
+			t.Errorf("with %d limits %d were let through, not 3", len(limits), granted)
+		}
+		if values, err := store.Many(t.Context(), wide.Key); err != nil || len(limits) > 1 && values[wide.Key] != "3" {
+			t.Errorf("the other limit has counted %v, %v", values, err)
+		}
+	}
+}
+
 // What others wrote: a clock far ahead or behind, no number, a window that was
 // closed under a full count.
 func TestCounterMeetsStrangeValues(t *testing.T) {

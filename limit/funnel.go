@@ -61,8 +61,9 @@ func (c Concurrency) Do(ctx context.Context, fn func(ctx context.Context) error)
 	for i := range c.max {
 		slots = append(slots, c.name+strconv.Itoa(i+1))
 	}
-	slot := ""
+	slot, since := "", time.Now()
 	err = until(ctx, c.block, func() (time.Duration, error) {
+		since = time.Now()
 		i, err := cache.AcquireAny(ctx, locks, slots, owner, c.lease)
 		if i >= 0 {
 			slot = slots[i]
@@ -72,11 +73,12 @@ func (c Concurrency) Do(ctx context.Context, fn func(ctx context.Context) error)
 	})
 	switch {
 	case err != nil:
+		giveBack(ctx, locks, owner, slots...) // one may have been taken all the same
 		return unavailable(c.name, err)
 	case slot == "":
 		return &Error{Name: c.name, After: c.after}
 	}
-	return hold(ctx, locks, slot, owner, c.lease, fn)
+	return hold(ctx, locks, slot, owner, c.lease, since, fn)
 }
 
 // Middleware runs whole jobs inside of it.

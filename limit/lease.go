@@ -22,27 +22,28 @@ const askTimeout = 5 * time.Second
 func newOwner() string { return rand.Text()[:20] }
 
 // hold runs fn while a lock that owner has is renewed, and gives it back. When it
-// is lost fn's context is cancelled.
-func hold(ctx context.Context, locks spool.Locks, name, owner string, ttl time.Duration, fn func(ctx context.Context) error) error {
+// is lost fn's context is cancelled. since is when it was asked for.
+func hold(ctx context.Context, locks spool.Locks, name, owner string, ttl time.Duration, since time.Time, fn func(ctx context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	renewed := make(chan struct{})
 	stop := make(chan struct{})
 	go func() {
 		defer close(renewed)
-		renew(ctx, locks, name, owner, ttl, stop, cancel)
+		renew(ctx, locks, name, owner, ttl, since.Add(ttl), stop, cancel)
 	}()
 	defer func() {
 		close(stop)
 		cancel(nil)
 		<-renewed
-		giveBack(ctx, locks, name, owner)
+		giveBack(ctx, locks, owner, name)
 	}()
 	return fn(ctx)
 }
 
-// renew renews a lock until stop is closed or it is lost.
-func renew(ctx context.Context, locks spool.Locks, name, owner string, ttl time.Duration, stop <-chan struct{}, cancel context.CancelCauseFunc) {
-	end := time.Now().Add(ttl)
+// renew renews a lock that ends at end until stop is closed or it is lost. After
+// a failure nothing is waited for beyond the end: then it may be another's.
+func renew(ctx context.Context, locks spool.Locks, name, owner string, ttl time.Duration, end time.Time, stop <-chan struct{}, cancel context.CancelCauseFunc) {
+	var failure error
 	tick := time.NewTicker(max(ttl/3, 100*time.Millisecond))
 	defer tick.Stop()
 	for {
@@ -51,26 +52,39 @@ func renew(ctx context.Context, locks spool.Locks, name, owner string, ttl time.
 			return
 		case <-tick.C:
 		}
-		now := time.Now()
-		ask, done := context.WithTimeout(context.WithoutCancel(ctx), min(askTimeout, max(ttl/3, time.Second)))
-		ours, err := locks.Acquire(ask, name, owner, ttl)
-		done()
-		switch {
-		case err == nil && ours:
-			end = now.Add(ttl)
-		case err == nil:
-			cancel(fmt.Errorf("%w: %s is another's", ErrLost, name))
-			return
-		case !time.Now().Before(end):
-			cancel(fmt.Errorf("%w: %s could not be renewed: %w", ErrLost, name, err))
+		now, wait := time.Now(), min(askTimeout, max(ttl/3, time.Second))
+		if failure != nil {
+			wait = min(wait, end.Sub(now))
+		}
+		if wait > 0 {
+			ask, done := context.WithTimeout(context.WithoutCancel(ctx), wait)
+			var ours bool
+			ours, failure = locks.Acquire(ask, name, owner, ttl)
+			done()
+			switch {
+			case failure == nil && ours:
+				end = now.Add(ttl)
+				continue
+			case failure == nil:
+				cancel(fmt.Errorf("%w: %s is another's", ErrLost, name))
+				return
+			}
+		}
+		if !time.Now().Before(end) {
+			cancel(fmt.Errorf("%w: %s could not be renewed: %w", ErrLost, name, failure))
 			return
 		}
 	}
 }
 
-// giveBack releases a lock. One that can't be released ends by itself.
-func giveBack(ctx context.Context, locks spool.Locks, name, owner string) {
+// giveBack releases the locks of these that owner has. One that can't be released
+// ends by itself.
+func giveBack(ctx context.Context, locks spool.Locks, owner string, names ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
-	_, _ = locks.Release(ctx, name, owner)
+	for _, name := range names {
+		if _, err := locks.Release(ctx, name, owner); err != nil {
+			return
+		}
+	}
 }

@@ -252,15 +252,54 @@ func TestLeaseLost(t *testing.T) {
 	}
 }
 
-// losing is a store of locks that can be down.
+// A store that no longer answers doesn't keep a job running when its lock is over.
+func TestLeaseLostInSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &losing{Memory: cache.NewMemory()}
+		began := time.Now()
+		err := Funnel("pdf").Limit(1).ReleaseAfter(30*time.Second).In(&Store{Locks: store}).Do(t.Context(), func(ctx context.Context) error {
+			store.silent.Store(true)
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		if d := time.Since(began); !errors.Is(err, ErrLost) || d > 30*time.Second {
+			t.Errorf("after %v: %v", d, err)
+		}
+	})
+}
+
+// The slot of a funnel whose answer was lost is given back.
+func TestFunnelAnswerLost(t *testing.T) {
+	store := &losing{Memory: cache.NewMemory()}
+	store.deaf.Store(true)
+	funnel := Funnel("pdf").Limit(2).In(&Store{Locks: store})
+	if err := funnel.Do(t.Context(), func(context.Context) error { return nil }); !errors.Is(err, errDead) {
+		t.Fatal(err)
+	}
+	for _, slot := range []string{"pdf1", "pdf2"} {
+		if o, err := store.Owner(t.Context(), slot); o != "" || err != nil {
+			t.Errorf("%s is %s's: %v", slot, o, err)
+		}
+	}
+}
+
+// losing is a store of locks that can be down, answer nothing, or do what it is
+// asked and not be heard.
 type losing struct {
 	*cache.Memory
-	down atomic.Bool
+	down, silent, deaf atomic.Bool
 }
 
 func (l *losing) Acquire(ctx context.Context, name, owner string, ttl time.Duration) (bool, error) {
-	if l.down.Load() {
+	switch {
+	case l.down.Load():
 		return false, errDead
+	case l.silent.Load():
+		<-ctx.Done()
+		return false, ctx.Err()
+	case l.deaf.Load():
+		_, err := l.Memory.Acquire(ctx, name, owner, ttl)
+		return false, errors.Join(err, errDead)
 	}
 	return l.Memory.Acquire(ctx, name, owner, ttl)
 }

@@ -52,13 +52,13 @@ func WithoutOverlapping(key func(job *spool.Job) string, opts *OverlapOptions) s
 			if err != nil {
 				return unavailable(name, err)
 			}
-			owner := newOwner()
+			owner, since := newOwner(), time.Now()
 			switch ok, err := locks.Acquire(ctx, name, owner, o.Expire); {
 			case err != nil:
-				giveBack(ctx, locks, name, owner) // it may have been taken all the same
+				giveBack(ctx, locks, owner, name) // it may have been taken all the same
 				return unavailable(name, err)
 			case ok:
-				return hold(ctx, locks, name, owner, o.Expire, func(ctx context.Context) error { return next(ctx, job) })
+				return hold(ctx, locks, name, owner, o.Expire, since, func(ctx context.Context) error { return next(ctx, job) })
 			case o.Drop:
 				return nil
 			}

@@ -29,7 +29,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"Create", testCreate}, {"Members", testMembers}, {"Repeats", testRepeats}, {"Retries", testRetries},
 		{"FirstFailureCancels", testFirstFailure}, {"Grow", testGrow}, {"Cancel", testCancel}, {"Delete", testDelete},
-		{"SeveralBatches", testSeveral}, {"Contention", testContention}, {"ManyFailures", testManyFailures},
+		{"SeveralBatches", testSeveral}, {"ManyOfSeveral", testManyOfSeveral}, {"Contention", testContention}, {"ManyFailures", testManyFailures},
 		{"Claim", testClaim}, {"Owed", testOwed}, {"List", testList}, {"Prune", testPrune},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
@@ -283,6 +283,30 @@ func testSeveral(t *testing.T, again func() spool.BatchStore) {
 	}
 	wantState(t, s, "b", "0/2 failed 0 [] finished")
 	wantState(t, s, "a", "2/2 failed 1 [2]")
+}
+
+// testManyOfSeveral has so many members of two batches end at once that a store
+// may count them in parts: of each batch there is one change all the same.
+func testManyOfSeveral(t *testing.T, again func() spool.BatchStore) {
+	const each = 600
+	s := again()
+	var ends []spool.BatchEnd
+	for _, id := range []string{"a", "b"} {
+		create(t, s, record(id), each)
+	}
+	for i := range each {
+		for _, id := range []string{"a", "b"} {
+			ends = append(ends, spool.BatchEnd{Batch: id, UUID: fmt.Sprint(id, i), Failed: i == 0})
+		}
+	}
+	changes, err := s.Record(t.Context(), ends)
+	if err != nil || len(changes) != 2 {
+		t.Fatalf("%d changes, %v", len(changes), err)
+	}
+	for _, c := range changes {
+		wantEvents(t, c, spool.BatchCatch, spool.BatchFinally)
+		wantState(t, s, c.ID, fmt.Sprintf("1/%d failed 1 [%s0]", each, c.ID))
+	}
 }
 
 // testContention has several processes count at the same time, in groups of

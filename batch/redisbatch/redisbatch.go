@@ -244,6 +244,7 @@ func (s *Store) Record(ctx context.Context, ends []spool.BatchEnd) ([]spool.Batc
 	for i, c := range scripts {
 		cmds[i] = s.client.B().Eval().Script(recordText).Numkeys(4).Key(s.keys(c.id)...).Arg(c.args...).Build()
 	}
+	clear(at) // from here on: where a batch is in changes
 	for i, res := range s.client.DoMulti(ctx, cmds...) {
 		c, changed, err := change(scripts[i].id, res)
 		if err != nil {
@@ -252,10 +253,11 @@ func (s *Store) Record(ctx context.Context, ends []spool.BatchEnd) ([]spool.Batc
 		if !changed {
 			continue
 		}
-		if n := len(changes); n > 0 && changes[n-1].ID == c.ID {
-			changes[n-1].After = c.After // of one batch with very many
+		if n, ok := at[c.ID]; ok {
+			changes[n].After = c.After // of a batch with very many
 			continue
 		}
+		at[c.ID] = len(changes)
 		changes = append(changes, c)
 	}
 	return changes, nil

@@ -144,8 +144,15 @@ func (e *env) signals(ctx context.Context) (connect.Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s := set.Config.Cache.Stores[set.Config.Cache.Default]; s != nil && (s.Driver == "array" || s.Driver == "null") {
+	s := set.Config.Cache.Stores[set.Config.Cache.Default]
+	switch {
+	case s == nil:
+	case s.Driver == "array" || s.Driver == "null":
 		return nil, fmt.Errorf("workers can't be told: the cache store %s reaches no other process; set cache.default to a store with driver database, redis or file", s.Name)
+	case s.Driver == "database":
+		if err := set.Absent(s.Connection); err != nil { // to look must not make a file
+			return nil, fmt.Errorf("cache store %s: %w", s.Name, err)
+		}
 	}
 	return set.Cache(ctx)
 }

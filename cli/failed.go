@@ -18,6 +18,11 @@ func (e *env) failedStore(ctx context.Context) (failed.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f := set.Config.Failed; f.Driver != "null" && f.Driver != "file" {
+		if err := set.Absent(f.Database); err != nil { // to look must not make a file
+			return nil, fmt.Errorf("failed jobs: %w", err)
+		}
+	}
 	store, err := set.Failed(ctx)
 	if err == nil && store == nil {
 		return nil, errors.New("failed jobs are not recorded: queue.failed.driver is null; set it to database-uuids, database or file")

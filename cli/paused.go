@@ -1,11 +1,7 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"time"
 
 	"github.com/spoolq/spool"
@@ -63,10 +59,5 @@ func (e *env) pausable() bool {
 	if store == nil || store.Driver == "array" || store.Driver == "null" {
 		return false
 	}
-	db := cfg.Databases[cmp.Or(store.Connection, cfg.DefaultDatabase)]
-	if store.Driver != "database" || db == nil || db.Driver != "sqlite" {
-		return true
-	}
-	_, err := os.Stat(db.Database)
-	return !errors.Is(err, fs.ErrNotExist)
+	return store.Driver != "database" || e.set.Absent(store.Connection) == nil
 }

@@ -3,10 +3,7 @@ package connect
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/batch"
@@ -43,10 +40,8 @@ func (s *Set) openBatches(ctx context.Context) (spool.BatchStore, error) {
 		return redisbatch.New(client, &redisbatch.Options{Prefix: s.Config.Redis[name].Prefix}), nil
 	}
 	// A worker of an application without batches must not make a file.
-	if d := s.Config.Databases[s.databaseName(b.Database)]; d != nil && d.Driver == "sqlite" && d.Database != ":memory:" {
-		if _, err := os.Stat(d.Database); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: %s is not there yet; create it with %s", spool.ErrNoBatches, d.Database, migrateHint)
-		}
+	if err := s.Absent(b.Database); err != nil {
+		return nil, fmt.Errorf("%w: %w", spool.ErrNoBatches, err)
 	}
 	db, err := s.Database(ctx, b.Database)
 	if err != nil {

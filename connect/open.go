@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strconv"
@@ -30,6 +32,20 @@ import (
 // Database returns a configured database; "" means the default one.
 func (s *Set) Database(ctx context.Context, name string) (*sqldb.DB, error) {
 	return s.databases.get(ctx, s.databaseName(name))
+}
+
+// Absent returns an error if a database, "" for the default one, is a SQLite file
+// that isn't there yet: to open it would make it, and without tables. It is nil
+// for all others, and where [Set.Database] refuses the name.
+func (s *Set) Absent(name string) error {
+	d := s.Config.Databases[s.databaseName(name)]
+	if d == nil || d.Driver != "sqlite" || d.Database == "" || d.Database == ":memory:" || strings.HasPrefix(d.Database, "file:") {
+		return nil
+	}
+	if _, err := os.Stat(d.Database); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is not there yet; create it with %s", d.Database, migrateHint)
+	}
+	return nil
 }
 
 func (s *Set) databaseName(name string) string { return cmp.Or(name, s.Config.DefaultDatabase) }

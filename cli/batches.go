@@ -259,6 +259,10 @@ cancelled, as the middleware SkipIfBatchCancelled does, end without doing anythi
 				if err != nil {
 					return err
 				}
+				if b.Cancelled() {
+					e.say("Batch %s was cancelled before.", printable(id))
+					return nil
+				}
 				if err := b.Cancel(ctx); err != nil {
 					return err
 				}

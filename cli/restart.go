@@ -55,8 +55,10 @@ func pauseCommand(e *env) *cobra.Command {
 func resumeCommand(e *env) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:     "queue:resume [connection:]queue",
-		Short:   "End queue:pause",
+		Use:   "queue:resume [connection:]queue",
+		Short: "End queue:pause",
+		Long: `End queue:pause. --all ends what --all began: a queue that was paused by its name, too, stays
+paused. What is not paused is no error.`,
 		Aliases: []string{"queue:continue", "continue"},
 		Args:    arguments(0, 1, "one queue"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -93,10 +95,33 @@ func (e *env) pause(cmd *cobra.Command, args []string, all, on bool, wait time.D
 		e.say("%s paused.", what)
 		return nil
 	}
-	if err := signals.Forget(ctx, key); err != nil {
+	return e.resume(ctx, signals, key, what)
+}
+
+// resume removes the key that says that what is paused. Where it isn't there,
+// what was wanted is so already: that is told, and no error.
+func (e *env) resume(ctx context.Context, signals spool.Signals, key, what string) error {
+	every := spool.LaravelKeys().PausedAll
+	values, err := signals.Many(ctx, key, every)
+	if err != nil {
 		return err
 	}
-	e.say("%s resumed.", what)
+	_, was := values[key]
+	_, all := values[every]
+	switch {
+	case was:
+		if err := signals.Forget(ctx, key); err != nil {
+			return err
+		}
+		e.say("%s resumed.", what)
+	case key == every:
+		e.say("No pause of all queues is in force: nothing to resume.")
+	default:
+		e.say("%s was not paused by its name: nothing to resume.", what)
+	}
+	if all && key != every {
+		e.note("%s: warn: all queues are paused, this one too, until queue:resume --all", e.name())
+	}
 	return nil
 }
 

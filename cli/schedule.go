@@ -173,19 +173,27 @@ func (e *env) schedulePause(ctx context.Context, names []string, all, on bool) e
 	}
 	var errs []error
 	for _, name := range names {
-		do, done := s.Resume, "resumed"
+		done, was := "resumed", true
+		var err error
 		if on {
-			do, done = s.Pause, "paused"
+			done, err = "paused", s.Pause(ctx, name)
+		} else {
+			was, err = s.Resume(ctx, name)
 		}
 		what := "Schedule " + printable(name)
 		if all {
 			what = "All schedules"
 		}
-		if err := do(ctx, name); err != nil {
+		switch {
+		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
-			continue
+		case !was && all:
+			e.say("No pause of all schedules is in force: nothing to resume.")
+		case !was:
+			e.say("%s was not paused by its name: nothing to resume.", what)
+		default:
+			e.say("%s %s.", what, done)
 		}
-		e.say("%s %s.", what, done)
 	}
 	return errors.Join(errs...)
 }

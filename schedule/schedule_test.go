@@ -289,8 +289,11 @@ func TestPause(t *testing.T) {
 				if _, err := s.RunNow(t.Context(), "e"); err != nil {
 					t.Error(err)
 				}
-				if err := f.scheduler(nil, add).Resume(t.Context(), all); err != nil {
-					t.Fatal(err)
+				if was, err := f.scheduler(nil, add).Resume(t.Context(), all); err != nil || !was {
+					t.Fatal(was, err)
+				}
+				if was, err := s.Resume(t.Context(), all); err != nil || was {
+					t.Errorf("resumed again: %v, %v", was, err)
 				}
 				stop = f.start(f.scheduler(nil, add))
 				until(t, "14:30:00")
@@ -361,7 +364,8 @@ func TestMistakes(t *testing.T) {
 		_, due := s.RunDue(t.Context())
 		_, listed := s.List(t.Context())
 		_, now := s.RunNow(t.Context(), "Report")
-		for _, err := range []error{s.Check(), s.Run(t.Context()), due, listed, now, s.Pause(t.Context(), ""), s.Resume(t.Context(), "")} {
+		_, resumed := s.Resume(t.Context(), "")
+		for _, err := range []error{s.Check(), s.Run(t.Context()), due, listed, now, s.Pause(t.Context(), ""), resumed} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want the words %q", err, want)
 			}
@@ -370,8 +374,9 @@ func TestMistakes(t *testing.T) {
 	f := newFleet(t, nil)
 	s := f.scheduler(nil, func(s *schedule.Scheduler) { s.Every(time.Hour, Report{}).Name("a") })
 	_, err := s.RunNow(t.Context(), "b")
+	_, resumed := s.Resume(t.Context(), "b")
 	var unknown *schedule.UnknownError
-	if !errors.As(err, &unknown) || !errors.As(s.Pause(t.Context(), "b"), &unknown) || !errors.As(s.Resume(t.Context(), "b"), &unknown) || !strings.Contains(unknown.Error(), "there are: a") {
+	if !errors.As(err, &unknown) || !errors.As(s.Pause(t.Context(), "b"), &unknown) || !errors.As(resumed, &unknown) || !strings.Contains(unknown.Error(), "there are: a") {
 		t.Error(err)
 	}
 }

@@ -160,27 +160,30 @@ func (s *Scheduler) Pause(ctx context.Context, name string) error {
 	return s.store.Put(ctx, pausedKey+name, s.now().Unix(), 0)
 }
 
-// Resume ends Pause of the same name. What is paused by its own name as well
-// stays so.
-func (s *Scheduler) Resume(ctx context.Context, name string) error {
+// Resume ends Pause of the same name and says whether there was one. What is
+// paused by its own name as well stays so, and while all are paused each is.
+func (s *Scheduler) Resume(ctx context.Context, name string) (was bool, err error) {
 	if err := s.known(name); err != nil {
-		return err
+		return false, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	states, _, err := s.read(ctx, s.entries)
+	states, values, err := s.read(ctx, s.entries, pausedKey+name)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if _, was = values[pausedKey+name]; !was {
+		return false, nil
 	}
 	for i, e := range s.entries {
 		if states[i].paused && (name == "" || e.name == name) {
 			// Another scheduler that has the entry now leaves it as it would be.
 			if _, _, err := s.settle(ctx, e); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return s.store.Forget(ctx, pausedKey+name)
+	return true, s.store.Forget(ctx, pausedKey+name)
 }
 
 func (s *Scheduler) known(name string) error {

@@ -35,11 +35,11 @@ func (c Concurrency) In(s *Store) Concurrency { c.store = s; return c }
 // Limit says how many at a time.
 func (c Concurrency) Limit(n int) Concurrency { c.max = n; return c }
 
-// ReleaseAfter is how long the slot of a process that has died stays taken; a
-// minute. One that lives renews it.
+// ReleaseAfter is how long the slot of a process that has died stays taken, three
+// seconds at least; a minute. One that lives renews it.
 func (c Concurrency) ReleaseAfter(d time.Duration) Concurrency {
 	if d > 0 {
-		c.lease = d
+		c.lease = max(d, minLease)
 	}
 	return c
 }

@@ -17,6 +17,13 @@ var ErrLost = errors.New("lock lost")
 // askTimeout bounds one call to a store of locks.
 const askTimeout = 5 * time.Second
 
+// grain is the unit of the stores' clocks: a lock may end by so much before its
+// time. minLease is a lease that can be renewed all the same.
+const (
+	grain    = time.Second
+	minLease = 3 * time.Second
+)
+
 // newOwner returns the proof of one holder. It is of one run, not of a job: two
 // runs of a job that was lost must not overlap either.
 func newOwner() string { return rand.Text()[:20] }
@@ -29,7 +36,7 @@ func hold(ctx context.Context, locks spool.Locks, name, owner string, ttl time.D
 	stop := make(chan struct{})
 	go func() {
 		defer close(renewed)
-		renew(ctx, locks, name, owner, ttl, since.Add(ttl), stop, cancel)
+		renew(ctx, locks, name, owner, ttl, since, stop, cancel)
 	}()
 	defer func() {
 		close(stop)
@@ -40,11 +47,14 @@ func hold(ctx context.Context, locks spool.Locks, name, owner string, ttl time.D
 	return fn(ctx)
 }
 
-// renew renews a lock that ends at end until stop is closed or it is lost. After
-// a failure nothing is waited for beyond the end: then it may be another's.
-func renew(ctx context.Context, locks spool.Locks, name, owner string, ttl time.Duration, end time.Time, stop <-chan struct{}, cancel context.CancelCauseFunc) {
+// renew renews a lock that was asked for at since until stop is closed or it is
+// lost. After a failure nothing is waited for beyond the end: then it may be
+// another's.
+func renew(ctx context.Context, locks spool.Locks, name, owner string, ttl time.Duration, since time.Time, stop <-chan struct{}, cancel context.CancelCauseFunc) {
 	var failure error
-	tick := time.NewTicker(max(ttl/3, 100*time.Millisecond))
+	sure := ttl - grain
+	end := since.Add(sure)
+	tick := time.NewTicker(sure / 3)
 	defer tick.Stop()
 	for {
 		select {
@@ -52,7 +62,7 @@ func renew(ctx context.Context, locks spool.Locks, name, owner string, ttl time.
 			return
 		case <-tick.C:
 		}
-		now, wait := time.Now(), min(askTimeout, max(ttl/3, time.Second))
+		now, wait := time.Now(), min(askTimeout, max(sure/3, time.Second))
 		if failure != nil {
 			wait = min(wait, end.Sub(now))
 		}
@@ -63,7 +73,7 @@ func renew(ctx context.Context, locks spool.Locks, name, owner string, ttl time.
 			done()
 			switch {
 			case failure == nil && ours:
-				end = now.Add(ttl)
+				end = now.Add(sure)
 				continue
 			case failure == nil:
 				cancel(fmt.Errorf("%w: %s is another's", ErrLost, name))

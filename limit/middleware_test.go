@@ -268,6 +268,34 @@ func TestLeaseLostInSilence(t *testing.T) {
 	})
 }
 
+// A short lease outlives the seconds in which stores count: one that is taken at
+// the end of a second isn't another's at its turn.
+func TestShortLease(t *testing.T) {
+	for name, store := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var m most
+			time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(950 * time.Millisecond)))
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					err := Funnel("pdf").Limit(1).ReleaseAfter(time.Second).In(In(store)).Block(time.Minute).Do(t.Context(), func(context.Context) error {
+						m.run(1300 * time.Millisecond)
+						return nil
+					})
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if m.max.Load() > 1 {
+				t.Errorf("%d at a time", m.max.Load())
+			}
+		})
+	}
+}
+
 // The slot of a funnel whose answer was lost is given back.
 func TestFunnelAnswerLost(t *testing.T) {
 	store := &losing{Memory: cache.NewMemory()}

@@ -21,8 +21,9 @@ type OverlapOptions struct {
 	After time.Duration
 	// Drop has such a job end as if it had run: Laravel's dontRelease.
 	Drop bool
-	// Expire is how long the lock of a worker that has died stays; a minute
-	// (Laravel's expireAfter: for ever). A worker that lives renews it.
+	// Expire is how long the lock of a worker that has died stays, three seconds
+	// at least; a minute (Laravel's expireAfter: for ever). A worker that lives
+	// renews it.
 	Expire time.Duration
 	// Class is what the job goes by in the lock's name, e.g. the Laravel class
 	// that must not run at the same time; its own.
@@ -45,6 +46,7 @@ func WithoutOverlapping(key func(job *spool.Job) string, opts *OverlapOptions) s
 	if o.Expire <= 0 {
 		o.Expire = lease
 	}
+	o.Expire = max(o.Expire, minLease)
 	return func(next spool.HandlerFunc) spool.HandlerFunc {
 		return func(ctx context.Context, job *spool.Job) error {
 			name := o.lockName(job, key(job))

@@ -169,7 +169,7 @@ func (r *goRun) ended() bool {
 }
 
 // patience is how long anything that must happen may take on a busy machine.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // await waits until ok.
 func await(t *testing.T, what string, ok func() bool) {

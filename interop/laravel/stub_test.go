@@ -152,7 +152,7 @@ func withStub(t *testing.T, a *application) {
 // as of Go's own: both come to their end, each at its first attempt.
 func flows(t *testing.T, a *application) {
 	a.stub(goJob)
-	n := a.many()
+	n := a.many() / 4 // both sides look for every job of theirs behind those of the other
 	phps, gos := halves(dispatch(t, a, mixed(n)))
 	var mu sync.Mutex
 	ran := map[string]int{}

@@ -115,6 +115,21 @@ func TestRateLimitedComesBackWhenItCan(t *testing.T) {
 	})
 }
 
+// A line of any length sends nobody away for ever, nor back at once.
+func TestRateLimitedLongLine(t *testing.T) {
+	store := cache.NewMemory()
+	l := PerDay(1).By("k")
+	if err := store.Put(t.Context(), "k:line", 1_000_000, 0); err != nil {
+		t.Fatal(err)
+	}
+	if wait, err := take(t.Context(), In(store), []Limit{l}); wait != 0 || err != nil {
+		t.Fatal(wait, err)
+	}
+	if wait, err := take(t.Context(), In(store), []Limit{l}); wait < farthest || wait > farthest+l.Per || err != nil {
+		t.Errorf("wait %v, %v", wait, err)
+	}
+}
+
 func TestRateLimitedOptions(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limits []Limit

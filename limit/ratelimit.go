@@ -81,6 +81,10 @@ func named(name string, limits []Limit) []Limit {
 	return all
 }
 
+// farthest is how long a line makes a job wait: one that would have to longer
+// comes then and joins the line anew.
+const farthest = 365 * 24 * time.Hour
+
 // take takes one of each limit, or returns when to try again.
 func take(ctx context.Context, s *Store, limits []Limit) (time.Duration, error) {
 	c, err := s.counter(ctx)
@@ -107,5 +111,6 @@ func take(ctx context.Context, s *Store, limits []Limit) (time.Duration, error) 
 	if err != nil {
 		return wait, nil //nolint:nilerr // it only comes back earlier
 	}
-	return wait + time.Duration((n-1)/strict.Max)*strict.window(), nil
+	windows := min((n-1)/strict.Max, int(farthest/strict.window()))
+	return wait + time.Duration(windows)*strict.window(), nil
 }

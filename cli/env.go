@@ -96,6 +96,11 @@ func (e *env) connection(ctx context.Context, name string) (*spool.Connection, e
 	if err := e.known(name); err != nil {
 		return nil, orQueue(err, name)
 	}
+	if c, err := set.Config.Connection(name); err == nil && c.Driver == "database" {
+		if err := set.Absent(c.Connection); err != nil { // to look must not make a file
+			return nil, fmt.Errorf("connection %s: %w", c.Name, err)
+		}
+	}
 	return set.Manager.Connection(ctx, name)
 }
 

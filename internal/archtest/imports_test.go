@@ -101,12 +101,12 @@ var rules = []rule{
 	},
 	{
 		packages: []string{"..."}, never: ours(append(drivers, openers...)...), direct: true,
-		except: append(slices.Concat(drivers, openers), "connect", "cache/rediscache", "driver/drivertest", "examples/...", "internal/..."),
-		why:    "connect is the only place that lists the drivers; the suite has memqueue as its model",
+		except: append(slices.Concat(drivers, openers), "connect", "cache/rediscache", "driver/drivertest", "spooltest", "examples/...", "internal/..."),
+		why:    "connect is the only place that lists the drivers; the suite has memqueue as its model, the test kit as its store",
 	},
 	{
 		packages: []string{"..."}, never: tools,
-		except: []string{"driver/drivertest", "cache/cachetest", "batch/batchtest", "internal/doctest", "internal/testserver", "internal/cmd/testrun"},
+		except: []string{"driver/drivertest", "cache/cachetest", "batch/batchtest", "spooltest", "internal/doctest", "internal/testserver", "internal/cmd/testrun"},
 		why:    "what tests need has no place in a user's program",
 	},
 	{

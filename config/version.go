@@ -96,7 +96,7 @@ func (l *loader) findVersion() error {
 	}
 	if v, why := l.env.hint(); v != (Version{}) {
 		l.version = v
-		l.warn("laravel", Source{}, "Laravel %s is assumed, since %s: prefixes and other defaults follow from it; say which version it is (laravel: %s in spool.yaml)", v, why, v)
+		l.warn("laravel", Source{}, "Laravel %s is assumed, since %s: prefixes, the database and other defaults follow from it; say which version it is (laravel: %s in spool.yaml), or that there is none (laravel: none)", v, why, v)
 	}
 	return nil
 }

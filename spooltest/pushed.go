@@ -25,7 +25,7 @@ type Push struct {
 
 func newPush(connection, queue string, body []byte, delay time.Duration, format spool.Format) Push {
 	p := Push{Connection: connection, Queue: queue, Body: bytes.Clone(body), Delay: delay}
-	if payload, err := format.Decode(p.Body); err == nil {
+	if payload, _ := format.Decode(p.Body); payload != nil { // even if it can't be decrypted here
 		p.Payload, p.Name, p.UUID = payload, payload.Name, payload.UUID
 	}
 	return p
@@ -60,9 +60,10 @@ func (p Push) String() string {
 	return s + " " + p.data()
 }
 
-// same says whether two jobs have the same name and data.
+// same says whether two jobs have the same name and data, as far as these can be
+// read.
 func (p Push) same(q Push) bool {
-	if p.Payload == nil || q.Payload == nil || p.Name != q.Name {
+	if p.Payload == nil || q.Payload == nil || p.Name != q.Name || len(p.Payload.Data) == 0 {
 		return false
 	}
 	a, aerr := plain(p.Payload.Data)
@@ -71,9 +72,6 @@ func (p Push) same(q Push) bool {
 }
 
 func plain(data []byte) (v any, err error) {
-	if len(data) == 0 {
-		return nil, nil
-	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	err = d.Decode(&v)

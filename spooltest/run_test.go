@@ -181,3 +181,45 @@ func TestRunClassJob(t *testing.T) {
 		t.Errorf("order %d", got)
 	}
 }
+
+// A handler that doesn't end with its context.
+func TestRunStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		block := make(chan struct{})
+		defer close(block)
+		stuck := func(opts ...spool.HandlerOption) *spool.Mux {
+			return does(func(context.Context, Charge) error { <-block; return nil }, append(opts, spool.Timeout(time.Minute))...)
+		}
+		res := spooltest.Run(t, stuck(), Charge{7}, nil).Assert(spooltest.Failed)
+		if !errors.Is(res.Err, worker.ErrTimeout) {
+			t.Errorf("got %v", res)
+		}
+		fails(t, func(tb testing.TB) {
+			spooltest.Run(tb, stuck(spool.Tries(2)), Charge{7}, nil)
+		}, "Charge was given up: its handler has ignored the end of its context")
+	})
+}
+
+func TestClassJobs(t *testing.T) {
+	t.Parallel()
+	fake := spooltest.NewFake(t, &spooltest.FakeOptions{Connections: []spool.ConnectionConfig{{Name: "redis", Format: &laravel.Format{}}}})
+	job := func(class string, order int) *laravel.Command {
+		return laravel.NewCommand(class, laravel.Public("order", order))
+	}
+	_, err := fake.Client.Chain(job(`App\Jobs\Charge`, 7), job(`App\Jobs\Ship`, 7)).OnQueue("php").Dispatch(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := fake.AssertChain(job(`App\Jobs\Charge`, 7), job(`App\Jobs\Ship`, 7))
+	if links[1].Queue != "php" {
+		t.Errorf("got %v", links[1])
+	}
+	fails(t, func(tb testing.TB) {
+		f := spooltest.NewFake(tb, &spooltest.FakeOptions{Connections: []spool.ConnectionConfig{{Name: "redis", Format: &laravel.Format{}}}})
+		if _, err := spool.Dispatch(tb.Context(), f.Client, job(`App\Jobs\Charge`, 7)); err != nil {
+			tb.Fatalf("%v", err)
+		}
+		f.AssertHas(job(`App\Jobs\Charge`, 8))
+	}, `no App\Jobs\Charge`)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,4 +184,40 @@ func TestWorkTwice(t *testing.T) {
 			t.Errorf("got %v", res)
 		}
 	}
+}
+
+func TestWorkLosesAJob(t *testing.T) {
+	t.Parallel()
+	fake := spooltest.NewFake(t, nil)
+	push(t, fake, Charge{7})
+	mux := does(func(ctx context.Context, _ Charge) error {
+		conn, err := fake.Client.Manager().Connection(ctx, "")
+		if err == nil {
+			_, err = conn.Clear(ctx, "")
+		}
+		return err
+	})
+	if res := spooltest.Work(t, fake.Client, mux, nil); len(res) != 1 || res[0].Outcome != spooltest.Lost {
+		t.Errorf("got %v", res)
+	}
+}
+
+// The test itself may wait meanwhile.
+func TestWorkBesideWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fake := spooltest.NewFake(t, nil)
+		push(t, fake, Charge{7}, spool.Delay(time.Hour))
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			for range 1000 {
+				synctest.Wait()
+			}
+		})
+		mux := does(func(context.Context, Charge) error { return nil })
+		if n := len(spooltest.Work(t, fake.Client, mux, nil)); n != 1 {
+			t.Errorf("%d ran", n)
+		}
+		waiting.Wait()
+	})
 }

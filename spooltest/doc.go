@@ -21,5 +21,5 @@
 //
 // The jobs are real ones, encoded and decoded by the format of their connection,
 // in package memqueue; worker and followers are those of production. The package
-// imports these, the memory stores of cache and batch, and the standard library.
+// brings no SDK of a database or cloud.
 package spooltest

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spoolq/spool"
 	"github.com/spoolq/spool/driver"
@@ -115,8 +114,6 @@ func options(t testing.TB, conn *spool.Connection, p spool.Policy, queues []stri
 	return &worker.Options{
 		Name: "spooltest", Queues: queues, Concurrency: 1, Policy: p, FailUnknown: true, Force: true, Failed: failed.Null{},
 		Grace: -1, Signals: conn.Signals(),
-		// With a rest, the end of a job is stored and told before the next begins.
-		Rest:   time.Nanosecond,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 }

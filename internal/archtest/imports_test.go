@@ -96,6 +96,10 @@ var rules = []rule{
 		why: "the AWS SDK is the largest of all: who doesn't use SQS must not carry it, and connect carries it by way of the driver alone",
 	},
 	{
+		packages: []string{"spooltest"}, never: sdks(),
+		why: "tests of jobs need no server, and no SDK",
+	},
+	{
 		packages: []string{"config"}, never: append(ours(append(drivers, openers...)...), sdks()...),
 		why: "config yields plain values; connect is the one place that opens them",
 	},

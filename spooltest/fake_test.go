@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,6 +49,12 @@ func TestFailuresAreTold(t *testing.T) {
 			push(tb, fake, Charge{8})
 			fake.AssertHas(Charge{7})
 		}, []string{`no Charge {"order":7} was pushed`, `{"order":8}`}},
+		"many others, and long": {func(tb testing.TB, fake *spooltest.Fake) {
+			for range 25 {
+				push(tb, fake, spool.WithName("Ship", strings.Repeat("件", 1000)))
+			}
+			fake.AssertHas(Charge{7})
+		}, []string{"件…\n", "and 5 more"}},
 		"no job at all": {func(_ testing.TB, fake *spooltest.Fake) {
 			fake.AssertHas(struct{}{})
 		}, []string{"spooltest:"}},

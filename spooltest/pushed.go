@@ -48,7 +48,7 @@ func (p Push) data() string {
 	if s := string(p.Payload.Data); len(s) <= most {
 		return s
 	}
-	return string(p.Payload.Data[:most]) + "…"
+	return strings.ToValidUTF8(string(p.Payload.Data[:most]), "") + "…"
 }
 
 // String says what was pushed, and where.

@@ -40,7 +40,9 @@ func TestBatches(t *testing.T) {
 		cell{name: "PHP's batch, closures have a queue of their own", show: own(batchClosuresElsewhere), on: []string{"pgsql"}, env: map[string]string{"SPOOL_PHP_QUEUE": "closures"}},
 		cell{name: "Go's batch, its last member ends in PHP", show: own(batchFromGoLastInPHP), on: everywhere},
 		cell{name: "Go's batch, members fail on both sides", show: own(batchFromGoFailures), on: everywhere},
-		cell{name: "both sides count a batch at the same time", show: own(batchContention), on: everywhere},
+		// On SQLite Laravel's counting breaks off as soon as anybody else writes,
+		// another worker in PHP included: "database is locked".
+		cell{name: "both sides count a batch at the same time", show: own(batchContention), on: []string{"mysql", "pgsql"}},
 		cell{name: "batches are pruned by the other side", show: own(batchCommands), on: []string{"database"}},
 		cell{name: "without Spool's tables, a batch's last member ends in Go", show: batchLastInGo, on: everywhere},
 		cell{name: "without Spool's tables, members of a batch fail on both sides", show: batchFailures, on: []string{"database"}},

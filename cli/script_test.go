@@ -67,7 +67,7 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 	}
 	goCache, modCache, _ := strings.Cut(strings.TrimSpace(string(caches)), "\n")
 	testscript.Run(t, testscript.Params{
-		Deadline:            time.Now().Add(3 * time.Minute),
+		Deadline:            time.Now().Add(10 * time.Minute),
 		Dir:                 filepath.Join("testdata", dir),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -228,3 +228,27 @@ func batchRefused(b *spool.PendingBatch) error {
 	_, err := b.Dispatch(context.Background())
 	return err
 }
+
+// Members that are stored, though not as safely as asked, end neither the
+// dispatch of their batch nor the chain that it is a link of.
+func TestABatchStoredAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := withBatches(t, unsure{memqueue.New(nil)}, batch.NewMemory())
+		p.tells()
+		b, err := p.client.Batch(step{"a"}, step{"b"}, spool.With(step{"c"}, spool.Tries(2))).Dispatch(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.work(t, time.Minute)
+		p.expect(t, "a", "b", "c")
+		if got := counts(t, b); got != "3 of 3, 0 failed, cancelled false, finished true" {
+			t.Error(got)
+		}
+		_, err = p.client.Chain(step{"first"}, p.client.Batch(step{"x"}, step{"y"}, step{"z"}), step{"last"}).Dispatch(t.Context())
+		if err != nil && !errors.Is(err, driver.ErrStored) {
+			t.Fatal(err)
+		}
+		p.work(t, time.Minute)
+		p.expect(t, "first", "x", "y", "z", "last")
+	})
+}
